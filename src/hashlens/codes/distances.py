@@ -1,0 +1,92 @@
+"""Hamming distances of packed codes, compiled by numba for the machine it runs on.
+
+Codes are scanned in blocks that fit in the first-level cache, in the (W, N) layout of
+:func:`hashlens.codes.packing.to_words`, so that the compiler turns the loops over codes into vector
+instructions (512-bit population counts where the machine has them).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+BLOCK = 2048  # codes: 16 KiB of words, half of a common first-level cache
+
+# numba's own threading layers may abort when two Python threads call in at once, as a web service does.
+# So kernels release the interpreter lock and run on Python threads.
+compiled = njit(nogil=True, cache=True, boundscheck=False)
+
+
+@intrinsic
+def popcount(typing_context: Any, word: Any) -> Any:
+    """Number of one bits of a uint64, as int64 (LLVM's ctpop, which numba does not expose)."""
+    if word != types.uint64:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        count = builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(64)])
+        return builder.call(count, arguments)
+
+    return types.int64(types.uint64), generate
+
+
+@compiled
+def distances_in_block(words, query, start, stop, out):  # type: ignore[no-untyped-def]
+    """Write the distances of codes ``start`` … ``stop`` − 1 to the front of ``out`` (int16).
+
+    words: (W, N) uint64; query: (W,) uint64.
+    """
+    width = words.shape[0]
+    size = stop - start
+    first = words[0, start:stop]
+    part = query[0]
+    for i in range(size):
+        out[i] = popcount(first[i] ^ part)
+    for w in range(1, width):
+        row = words[w, start:stop]
+        part = query[w]
+        for i in range(size):
+            out[i] += popcount(row[i] ^ part)
+
+
+@compiled
+def count_below(distances, size, limit):  # type: ignore[no-untyped-def]
+    """How many of the first ``size`` distances are smaller than ``limit`` (both int16)."""
+    found = 0
+    for i in range(size):
+        found += distances[i] < limit
+    return found
+
+
+def available_threads() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    # Starting threads takes longer than scanning a million codes, so they are kept.
+    return ThreadPoolExecutor(available_threads(), thread_name_prefix="hashlens")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child has none of the threads
+
+
+def run_in_threads(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
+    """Call ``function(*task)`` for every task, on as many threads as there are processors."""
+    if len(tasks) <= 1:
+        for task in tasks:
+            function(*task)
+        return
+    for future in [_pool().submit(function, *task) for task in tasks]:
+        future.result()

@@ -1,0 +1,101 @@
+"""The one owner of the bit order: how ±1 codes become bytes, and bytes become machine words.
+
+A packed code holds bit 0 in the most significant bit of byte 0, as :func:`numpy.packbits` does, and is
+padded with zero bits to whole bytes. Padding is the same in every code, so it never adds to a distance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hashlens.errors import BadInput
+
+MINIMUM_BITS, MAXIMUM_BITS = 8, 1024
+
+
+def check_bits(bits: int) -> int:
+    """Return ``bits`` if it is an integer from 8 to 1024, else raise :class:`BadInput`."""
+    if int(bits) != bits or not MINIMUM_BITS <= bits <= MAXIMUM_BITS:
+        raise BadInput(f"A code of {bits} bits is out of range; choose from {MINIMUM_BITS} to {MAXIMUM_BITS}.")
+    return int(bits)
+
+
+def binarize(continuous: ArrayLike, threshold: float = 0.0) -> NDArray[np.int8]:
+    """Signs of continuous codes.
+
+    Args:
+        continuous: (N, K) real numbers.
+        threshold: 0 for codes around zero, 0.5 for sigmoid codes.
+
+    Returns:
+        (N, K) int8 in {−1, +1}: +1 where the value is greater than ``threshold``.
+    """
+    return np.where(np.asarray(continuous) > threshold, np.int8(1), np.int8(-1))
+
+
+def pack(codes: ArrayLike, threshold: float = 0.0) -> NDArray[np.uint8]:
+    """Pack codes into bytes.
+
+    Args:
+        codes: (N, K) or (K,) values; a bit is 1 where the value is greater than ``threshold``. So it takes
+            ±1 codes, booleans, 0/1 bits and continuous codes alike.
+        threshold: 0 for codes around zero, 0.5 for sigmoid codes.
+
+    Returns:
+        (N, ceil(K/8)) or (ceil(K/8),) uint8, most significant bit first, zero-padded.
+    """
+    return np.packbits(np.asarray(codes) > threshold, axis=-1)
+
+
+def unpack(packed: ArrayLike, bits: int) -> NDArray[np.int8]:
+    """The inverse of :func:`pack`: (N, ceil(K/8)) uint8 → (N, K) int8 in {−1, +1}."""
+    ones = np.unpackbits(np.asarray(packed, dtype=np.uint8), axis=-1, count=bits)
+    return (ones.astype(np.int8) << 1) - np.int8(1)
+
+
+def as_packed(codes: ArrayLike, bits: int | None = None) -> tuple[NDArray[np.uint8], int]:
+    """Accept codes in any of the forms people hold them in.
+
+    Args:
+        codes: (N, B) uint8 packed codes, or (N, K) ±1, boolean or continuous codes of any other type. One
+            code alone, (B,) or (K,), counts as a batch of one.
+        bits: code length K; needed only where K is not a multiple of 8 and the codes are packed.
+
+    Returns:
+        (N, ceil(K/8)) C-contiguous uint8 packed codes, and K.
+
+    Raises:
+        BadInput: the array is not one- or two-dimensional, holds NaN, or does not hold ``bits`` bits.
+    """
+    array = np.asarray(codes)
+    if array.ndim == 1:
+        array = array[None, :]
+    if array.ndim != 2:
+        raise BadInput(f"Codes must form a (N, K) or packed (N, B) array, not one of shape {array.shape}.")
+    if array.dtype != np.uint8:
+        if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
+            raise BadInput("Codes contain NaN; check the model or the features they come from.")
+        if bits is not None and bits != array.shape[1]:
+            raise BadInput(f"Codes have {array.shape[1]} columns, but {bits} bits were asked for.")
+        return pack(array), array.shape[1]
+    if bits is None:
+        bits = 8 * array.shape[1]
+    if (bits + 7) // 8 != array.shape[1]:
+        raise BadInput(f"Codes of {bits} bits take {(bits + 7) // 8} bytes, but these have {array.shape[1]}.")
+    return np.ascontiguousarray(array), int(bits)
+
+
+def to_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Lay packed codes out for scanning: (N, B) uint8 → (W, N) uint64, W = ceil(B/8), zero-padded.
+
+    Word w of all codes is contiguous, so a loop over codes is a loop over vectors for any code length.
+    The bit order inside a word depends on the machine; only counts of differing bits are meaningful.
+    """
+    count, width = packed.shape
+    words = max(1, (width + 7) // 8)
+    if width != 8 * words:
+        padded = np.zeros((count, 8 * words), dtype=np.uint8)
+        padded[:, :width] = packed
+        packed = padded
+    return np.ascontiguousarray(np.ascontiguousarray(packed).view(np.uint64).T)

@@ -1,0 +1,8 @@
+"""What a user's input can do wrong."""
+
+
+class BadInput(ValueError):
+    """Input that HashLens cannot use; its text is one sentence that says what is wrong and what to do.
+
+    The command line prints it without a traceback and exits with status 2.
+    """
