@@ -8,6 +8,7 @@ instructions (512-bit population counts where the machine has them).
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,12 @@ def _pool() -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child has none of the threads
+
+
+def even_slices(length: int, parts: int) -> list[tuple[int, int]]:
+    """Cut 0 … ``length`` into at most ``parts`` (start, stop) of nearly equal size, none of them empty."""
+    parts = min(parts, length)
+    return list(itertools.pairwise(length * part // parts for part in range(parts + 1))) if parts else []
 
 
 def run_in_threads(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:

@@ -11,6 +11,7 @@ from hashlens.codes.distances import (
     compiled,
     count_below,
     distances_in_block,
+    even_slices,
     run_in_threads,
 )
 from hashlens.codes.packing import as_packed, check_bits, to_words
@@ -78,13 +79,18 @@ class HammingIndex:
         if k == 0 or count == 0:
             return np.zeros((count, k), np.int32), np.zeros((count, k), np.int64)
 
-        query_slices = _slices(count, max(1, -(-count // QUERIES_PER_TASK)))
-        code_slices = _slices(len(self), self._parts(len(query_slices)))
+        query_slices = even_slices(count, -(-count // QUERIES_PER_TASK))
+        code_slices = even_slices(len(self), self._parts(len(query_slices)))
         distances = np.full((len(code_slices), count, k), np.iinfo(np.int32).max, np.int32)
         ids = np.full((len(code_slices), count, k), -1, np.int64)
         run_in_threads(
             lambda part, first, last, start, stop: _nearest(
-                self._words, queries[first:last], start, stop, distances[part, first:last], ids[part, first:last]
+                self._words,
+                queries[first:last],
+                start,
+                stop,
+                distances[part, first:last],
+                ids[part, first:last],
             ),
             [(p, *queries_of, *codes_of) for queries_of in query_slices for p, codes_of in enumerate(code_slices)],
         )
@@ -136,13 +142,8 @@ class HammingIndex:
         return max(1, min(-(-available_threads() // query_tasks), len(self) // SMALLEST_SLICE))
 
 
-def _slices(length: int, parts: int) -> list[tuple[int, int]]:
-    edges = [length * part // parts for part in range(parts + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
-
-
 @compiled
-def _nearest(words, queries, start, stop, out_distances, out_ids):  # type: ignore[no-untyped-def]
+def _nearest(words, queries, start, stop, out_distances, out_ids):
     """k nearest of codes ``start`` … ``stop`` − 1 for each query; rows of the outputs are filled from the left.
 
     Per query we keep candidates in order of id and a limit: the smallest t such that at least k candidates
@@ -199,7 +200,7 @@ def _nearest(words, queries, start, stop, out_distances, out_ids):  # type: igno
 
 
 @compiled
-def _drop_surplus(distances, ids, size, limit, places):  # type: ignore[no-untyped-def]
+def _drop_surplus(distances, ids, size, limit, places):
     """Keep, in order, what is below ``limit`` and the first ``places`` at it; return how many remain."""
     position = 0
     for i in range(size):
@@ -214,7 +215,7 @@ def _drop_surplus(distances, ids, size, limit, places):  # type: ignore[no-untyp
 
 
 @compiled
-def _within(words, query, limit):  # type: ignore[no-untyped-def]
+def _within(words, query, limit):
     """Distances and ids of all codes closer than ``limit``, sorted by distance, then id."""
     count = words.shape[1]
     block = np.empty(BLOCK, np.int16)

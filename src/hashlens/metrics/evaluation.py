@@ -1,0 +1,242 @@
+"""Retrieval quality of binary codes, exact under ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
+from hashlens.codes.packing import as_packed
+from hashlens.errors import BadInput
+from hashlens.metrics.code_statistics import code_statistics
+from hashlens.metrics.histograms import TASKS_PER_THREAD, Comparison
+from hashlens.metrics.relevance import relevance
+from hashlens.metrics.ties import average_precision, expected_hits, normalized_discounted_gain
+
+QUERIES_AT_ONCE = 2048
+CURVE_POINTS = 60
+RADIUS = 2
+
+
+def evaluate(
+    query_codes: ArrayLike,
+    query_labels: ArrayLike,
+    database_codes: ArrayLike,
+    database_labels: ArrayLike,
+    at: Sequence[int | None] = (100, 1000, None),
+    bits: int | None = None,
+) -> dict[str, Any]:
+    """Judge codes by how well searching the database with the queries finds what is relevant.
+
+    Hamming distances tie often. Every figure is the exact expectation over a uniformly random order of the
+    items at equal distance; for mean average precision the worst and best that any order could give stand
+    beside it (per query, then averaged).
+
+    "mAP@k" means three things in the literature. Here, as in HashNet, CSQ, OrthoHash and SHC, AP@k divides by
+    the number of relevant items *found* among the first k.
+
+    Args:
+        query_codes, database_codes: (Q, ceil(K/8)) and (N, ceil(K/8)) uint8 packed codes, or (·, K) ±1 or
+            continuous codes.
+        query_labels, database_labels: (·,) classes (integers, −1 for none, or strings) or (·, C) multi-hot;
+            relevant is what has the same class, or shares a label.
+        at: ranking depths; ``None`` is the whole database. A depth beyond N counts the N there are.
+        bits: K, where the codes are packed and K is not a multiple of 8.
+
+    Returns:
+        A dictionary that JSON can hold. For every k in ``at`` ("all" for ``None``): ``mAP@k``,
+        ``mAP@k/worst``, ``mAP@k/best`` and ``ndcg@k`` (binary gains), and, but for "all", ``precision@k``
+        and ``recall@k``. ``precision@radius2``: share of relevant items within distance 2, 0 for a query
+        that finds none there. ``curves``: ``precision_recall`` over distance thresholds,
+        ``precision_at_k``, and ``distances`` of relevant and irrelevant pairs. ``codes``: the database's
+        :func:`code_statistics`. ``queries``, ``database``, ``bits``, and ``queries_without_relevant``
+        (queries with nothing to find; they count as 0).
+
+    Raises:
+        BadInput: shapes that do not go together, no queries, an empty database, or a depth below 1.
+    """
+    depths = _depths(at)
+    compared = _compare(query_codes, query_labels, database_codes, database_labels, bits)
+    count, size = compared.queries, compared.size
+    curve = _curve_depths(size, max([1000, *(k for k in depths if k is not None)]))
+    sums = _Sums(len(depths), compared.bits + 1, len(curve))
+    cuts = np.array([size if k is None else min(k, size) for k in depths], np.int64)
+    discounts = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, int(cuts.max(initial=1)) + 2)))])
+    for first in range(0, count, QUERIES_AT_ONCE):
+        totals, relevants = compared.histograms(first, min(first + QUERIES_AT_ONCE, count))
+        sums.add(totals, relevants, cuts, curve, discounts)
+
+    report: dict[str, Any] = {}
+    for depth, scores in zip(depths, sums.scores / count, strict=True):
+        name = "all" if depth is None else str(depth)
+        expected, worst, best, gain, precision, recall = (float(score) for score in scores)
+        report |= {f"mAP@{name}": expected, f"mAP@{name}/worst": worst, f"mAP@{name}/best": best}
+        if depth is not None:
+            report |= {f"precision@{name}": precision, f"recall@{name}": recall}
+        report[f"ndcg@{name}"] = gain
+    radius_precision, radius_recall = sums.precision_at_radius / count, sums.recall_at_radius / count
+    report[f"precision@radius{RADIUS}"] = float(radius_precision[RADIUS])
+    within, between = sums.relevant, sums.total - sums.relevant
+    report["curves"] = {
+        "precision_recall": {
+            "radius": list(range(len(within))),
+            "precision": radius_precision.tolist(),
+            "recall": radius_recall.tolist(),
+        },
+        "precision_at_k": {"k": curve.tolist(), "precision": (sums.precision_at_k / count).tolist()},
+        "distances": {
+            "distance": list(range(len(within))),
+            "relevant": within.tolist(),
+            "irrelevant": between.tolist(),
+        },
+    }
+    report["codes"] = code_statistics(database_codes, compared.bits) | {
+        "mean_distance_relevant": _mean_level(within),
+        "mean_distance_irrelevant": _mean_level(between),
+    }
+    report |= {
+        "queries": count,
+        "database": size,
+        "bits": compared.bits,
+        "queries_without_relevant": int(sums.without_relevant),
+    }
+    return report
+
+
+def mean_average_precision(
+    query_codes: ArrayLike,
+    query_labels: ArrayLike,
+    database_codes: ArrayLike,
+    database_labels: ArrayLike,
+    k: int | None = None,
+    bits: int | None = None,
+    leave_one_out: bool = False,
+) -> float:
+    """mAP@k alone, as :func:`evaluate` defines it.
+
+    Args:
+        leave_one_out: the queries are the database itself, in the same order; each looks for the others.
+
+    Raises:
+        BadInput: as :func:`evaluate`.
+    """
+    (depth,) = _depths([k])
+    compared = _compare(query_codes, query_labels, database_codes, database_labels, bits)
+    cut = compared.size if depth is None else depth
+    total = 0.0
+    for first in range(0, compared.queries, QUERIES_AT_ONCE):
+        totals, relevants = compared.histograms(first, min(first + QUERIES_AT_ONCE, compared.queries))
+        if leave_one_out:
+            totals[:, 0] -= 1
+            relevants[:, 0] -= relevants.sum(1) > 0  # an item with a label is relevant to itself
+        total += _mean_average_precision_sum(totals, relevants, cut)
+    return total / compared.queries
+
+
+def _compare(
+    query_codes: ArrayLike,
+    query_labels: ArrayLike,
+    database_codes: ArrayLike,
+    database_labels: ArrayLike,
+    bits: int | None,
+) -> Comparison:
+    queries, query_bits = as_packed(query_codes, bits)
+    database, database_bits = as_packed(database_codes, bits)
+    if query_bits != database_bits:
+        raise BadInput(f"Queries have {query_bits} bits, but the database has {database_bits}.")
+    if not len(queries) or not len(database):
+        raise BadInput(f"There is nothing to evaluate: {len(queries)} queries, {len(database)} database items.")
+    for name, codes, labels in (("queries", queries, query_labels), ("database", database, database_labels)):
+        if len(codes) != len(np.asarray(labels)):
+            raise BadInput(f"The {name} have {len(codes)} codes, but {len(np.asarray(labels))} labels.")
+    return Comparison(queries, database, query_bits, relevance(query_labels, database_labels))
+
+
+def _depths(at: Sequence[int | None]) -> list[int | None]:
+    for k in at:
+        if k is not None and (int(k) != k or k < 1):
+            raise BadInput(f"A ranking depth of {k} makes no sense; use whole numbers from 1, or None for all.")
+    return list(dict.fromkeys(at))
+
+
+def _curve_depths(size: int, deepest: int) -> NDArray[np.int64]:
+    return np.unique(np.geomspace(1, min(size, deepest), CURVE_POINTS).round().astype(np.int64))
+
+
+def _mean_level(counts: NDArray[np.int64]) -> float | None:
+    return float(counts @ np.arange(len(counts)) / counts.sum()) if counts.sum() else None
+
+
+class _Sums:
+    """Sums over queries of everything that :func:`evaluate` averages."""
+
+    def __init__(self, depths: int, levels: int, curve: int) -> None:
+        self.scores = np.zeros((depths, 6))
+        self.precision_at_k = np.zeros(curve)
+        self.precision_at_radius = np.zeros(levels)
+        self.recall_at_radius = np.zeros(levels)
+        self.total = np.zeros(levels, np.int64)
+        self.relevant = np.zeros(levels, np.int64)
+        self.without_relevant = 0
+
+    def add(
+        self,
+        totals: NDArray[np.int64],
+        relevants: NDArray[np.int64],
+        cuts: NDArray[np.int64],
+        curve: NDArray[np.int64],
+        discounts: NDArray[np.float64],
+    ) -> None:
+        count = len(totals)
+        scores = np.zeros((count, *self.scores.shape))
+        precisions = np.zeros((count, len(curve)))
+
+        def score(start: int, stop: int) -> None:
+            here = slice(start, stop)
+            _score(totals[here], relevants[here], cuts, discounts, scores[here])
+            _precision_at(totals[here], relevants[here], curve, precisions[here])
+
+        run_in_threads(score, even_slices(count, TASKS_PER_THREAD * available_threads()))
+        self.scores += scores.sum(0)
+        self.precision_at_k += precisions.sum(0)
+        found, hits = totals.cumsum(1), relevants.cumsum(1)
+        self.precision_at_radius += (hits / np.maximum(found, 1)).sum(0)
+        self.recall_at_radius += (hits / np.maximum(hits[:, -1:], 1)).sum(0)
+        self.total += totals.sum(0)
+        self.relevant += relevants.sum(0)
+        self.without_relevant += int((hits[:, -1] == 0).sum())
+
+
+@compiled
+def _score(totals, relevants, cuts, discounts, out):
+    """out (Q, M, 6): expected, worst and best AP, NDCG, precision, recall for every query and depth."""
+    for q in range(len(totals)):
+        all_relevant = relevants[q].sum()
+        for c in range(len(cuts)):
+            expected, worst, best = average_precision(totals[q], relevants[q], cuts[c])
+            hits, rank = expected_hits(totals[q], relevants[q], cuts[c])
+            out[q, c, 0] = expected
+            out[q, c, 1] = worst
+            out[q, c, 2] = best
+            out[q, c, 3] = normalized_discounted_gain(totals[q], relevants[q], cuts[c], discounts)
+            out[q, c, 4] = hits / rank
+            out[q, c, 5] = hits / max(all_relevant, 1)
+
+
+@compiled
+def _precision_at(totals, relevants, depths, out):
+    for q in range(len(totals)):
+        for d in range(len(depths)):
+            hits, rank = expected_hits(totals[q], relevants[q], depths[d])
+            out[q, d] = hits / rank
+
+
+@compiled
+def _mean_average_precision_sum(totals, relevants, k):
+    total = 0.0
+    for q in range(len(totals)):
+        total += average_precision(totals[q], relevants[q], k)[0]
+    return total

@@ -1,0 +1,86 @@
+"""The one owner of relevance: which database items are right answers to which query.
+
+Single label: same class. Multi-label: at least one label in common. Items without a label are relevant to
+nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hashlens.errors import BadInput
+
+
+@dataclass(frozen=True)
+class SameClass:
+    """Relevance of single labels, as ranges of a database that is sorted by class.
+
+    Attributes:
+        order: (N,) int64, database rows sorted by class.
+        starts, stops: (Q,) int64; what is relevant to query q stands at ``order[starts[q]:stops[q]]``.
+    """
+
+    order: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SharedLabel:
+    """Relevance of label sets, as bit masks.
+
+    Attributes:
+        query_masks: (Q, M) uint64, M = ceil(C/64).
+        database_masks: (N, M) uint64; an item is relevant where the masks have a bit in common.
+    """
+
+    query_masks: NDArray[np.uint64]
+    database_masks: NDArray[np.uint64]
+
+
+Relevance = SameClass | SharedLabel
+
+
+def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
+    """Work out relevance once, in a form that can be counted fast.
+
+    Args:
+        query_labels, database_labels: both (N,) labels (integers, where −1 is "no label", or strings), or
+            both (N, C) multi-hot.
+
+    Raises:
+        BadInput: the two are of different kinds, or disagree on the number of classes.
+    """
+    queries, database = np.asarray(query_labels), np.asarray(database_labels)
+    if queries.ndim != database.ndim or queries.ndim not in (1, 2):
+        raise BadInput(
+            f"Query labels of shape {queries.shape} and database labels of shape {database.shape} do not go "
+            "together; give (N,) class numbers for both or (N, C) multi-hot labels for both."
+        )
+    if queries.ndim == 2:
+        if queries.shape[1] != database.shape[1]:
+            raise BadInput(
+                f"Queries have {queries.shape[1]} label columns, but the database has {database.shape[1]}."
+            )
+        return SharedLabel(_masks(queries), _masks(database))
+    if np.issubdtype(queries.dtype, np.floating) or np.issubdtype(database.dtype, np.floating):
+        raise BadInput("Class labels must be integers or strings, not real numbers.")
+
+    order = np.argsort(database, kind="stable")
+    in_order = database[order]
+    starts = np.searchsorted(in_order, queries, side="left")
+    stops = np.searchsorted(in_order, queries, side="right")
+    if np.issubdtype(queries.dtype, np.signedinteger):
+        stops = np.where(queries == -1, starts, stops)
+    return SameClass(order, starts, stops)
+
+
+def _masks(multi_hot: NDArray[np.generic]) -> NDArray[np.uint64]:
+    packed = np.packbits(multi_hot != 0, axis=1)
+    width = max(1, -(-packed.shape[1] // 8))
+    padded = np.zeros((len(packed), 8 * width), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return padded.view(np.uint64)

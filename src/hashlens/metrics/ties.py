@@ -1,0 +1,199 @@
+"""The one owner of tie-breaking: exact scores of rankings that are only known up to ties.
+
+A query sees its database as groups of equal distance. Group g holds n_g items, r_g of them relevant; N_g and
+R_g count the items and the relevant items before it. Every order within a group is equally likely. All
+functions here work on these counts and never on a ranking.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hashlens.codes.distances import compiled
+
+DIRECT_TERMS = 64
+NEGLIGIBLE = 1e-20  # relative to the most likely outcome
+
+
+@compiled
+def reciprocal_sums(before, count):
+    """Σ 1/(before + t) and Σ (t − 1)/(before + t) for t = 1 … count, in constant time.
+
+    The first terms are added directly; the rest is a difference of digamma functions, by the expansion
+    ψ(x + 1/2) = ln x + 1/(24x²) − 7/(960x⁴) + 31/(8064x⁶) − …, whose next term is below 2e-17 here.
+    """
+    reciprocals = 0.0
+    weighted = 0.0
+    direct = min(count, DIRECT_TERMS)
+    for t in range(1, direct + 1):
+        term = 1.0 / (before + t)
+        reciprocals += term
+        weighted += (t - 1) * term
+    rest = count - direct
+    if rest > 0:
+        start = before + direct + 0.5
+        tail = math.log1p(rest / start) + _digamma_correction(start + rest) - _digamma_correction(start)
+        reciprocals += tail
+        weighted += rest - (before + 1) * tail
+    return reciprocals, weighted
+
+
+@compiled
+def _digamma_correction(x):
+    inverse = 1.0 / (x * x)
+    return inverse * (1 / 24 - inverse * (7 / 960 - inverse * (31 / 8064)))
+
+
+@compiled
+def consecutive_hits(hits_before, rank_before, count):
+    """Σ rel·P over ``count`` relevant items in a row: Σ (hits_before + j)/(rank_before + j), j = 1 … count."""
+    reciprocals, weighted = reciprocal_sums(rank_before, count)
+    return (hits_before + 1) * reciprocals + weighted
+
+
+@compiled
+def expected_group_sum(rank_before, hits_before, size, relevant):
+    """Expected Σ rel(i)·P(i) over one group in random order (McSherry and Najork, ECIR 2008).
+
+    Σ_{t=1..n} (r/n)·(R + 1 + (t − 1)(r − 1)/(n − 1))/(N + t).
+    """
+    if relevant == 0:
+        return 0.0
+    reciprocals, weighted = reciprocal_sums(rank_before, size)
+    total = (hits_before + 1) * reciprocals
+    if size > 1:
+        total += (relevant - 1) / (size - 1) * weighted
+    return relevant / size * total
+
+
+@compiled
+def average_precision(totals, relevants, k):
+    """AP@k of one query: its expectation over random orders within ties, and its least and greatest value.
+
+    AP@k = Σ_{i ≤ k} rel(i)·P(i) / (number of relevant items among the first k), 0 where there is none: the
+    convention of HashNet, CSQ, OrthoHash and SHC. Where k cuts a group, m of its n items are in. The number
+    of relevant ones among them is hypergeometric, and both the numerator and the denominator depend on it.
+
+    Args:
+        totals, relevants: (L,) int64, items and relevant items at each distance, nearest first.
+        k: depth of the ranking, at least 1; at or beyond the number of items the whole ranking counts.
+
+    Returns:
+        expectation, worst, best.
+    """
+    rank = 0
+    hits = 0
+    expected_sum = 0.0
+    worst_sum = 0.0
+    best_sum = 0.0
+    for level in range(len(totals)):
+        size = totals[level]
+        relevant = relevants[level]
+        if size == 0:
+            continue
+        inside = k - rank
+        if inside < size:
+            if inside > 0:
+                return _cut_average_precision(rank, hits, size, relevant, inside, expected_sum, worst_sum, best_sum)
+            break
+        if relevant > 0:
+            expected_sum += expected_group_sum(rank, hits, size, relevant)
+            worst_sum += consecutive_hits(hits, rank + size - relevant, relevant)
+            best_sum += consecutive_hits(hits, rank, relevant)
+        rank += size
+        hits += relevant
+    if hits == 0:
+        return 0.0, 0.0, 0.0
+    return expected_sum / hits, worst_sum / hits, best_sum / hits
+
+
+@compiled
+def _cut_average_precision(rank, hits, size, relevant, inside, expected_sum, worst_sum, best_sum):
+    fewest = max(0, inside - (size - relevant))
+    most = min(inside, relevant)
+
+    # Hypergeometric weights relative to the most likely number of relevant items, outwards from it.
+    reciprocals, weighted = reciprocal_sums(rank, inside)
+    mode = min(most, max(fewest, (inside + 1) * (relevant + 1) // (size + 2)))
+    weights = 0.0
+    total = 0.0
+    for direction in (1, -1):
+        drawn = mode
+        weight = 1.0
+        if direction < 0:  # the mode itself was counted on the way up
+            weight = mode * (size - relevant - inside + mode) / ((relevant - mode + 1) * (inside - mode + 1))
+            drawn = mode - 1
+        while fewest <= drawn <= most and weight > NEGLIGIBLE:
+            if hits + drawn > 0:
+                inner = 0.0
+                if drawn > 0:
+                    inner = (hits + 1) * reciprocals
+                    if inside > 1:
+                        inner += (drawn - 1) / (inside - 1) * weighted
+                    inner *= drawn / inside
+                total += weight * (expected_sum + inner) / (hits + drawn)
+            weights += weight
+            if direction > 0:
+                weight *= (relevant - drawn) * (inside - drawn)
+                weight /= (drawn + 1) * (size - relevant - inside + drawn + 1)
+            else:
+                weight *= drawn * (size - relevant - inside + drawn)
+                weight /= (relevant - drawn + 1) * (inside - drawn + 1)
+            drawn += direction
+
+    # A late hit can lower AP@k, since it also counts below the line: so try every number of hits.
+    best = 0.0
+    worst = 1.0
+    first_hits = consecutive_hits(hits, rank, fewest)
+    last_hits = consecutive_hits(hits, rank + inside - fewest, fewest)
+    last_reciprocals, _ = reciprocal_sums(rank + inside - fewest, fewest)
+    for drawn in range(fewest, most + 1):
+        if hits + drawn == 0:
+            worst = 0.0
+        else:
+            best = max(best, (best_sum + first_hits) / (hits + drawn))
+            worst = min(worst, (worst_sum + last_hits) / (hits + drawn))
+        if drawn < most:
+            first_hits += (hits + drawn + 1) / (rank + drawn + 1)
+            # With one hit more, those at the end each count one more before them, and a new one leads them.
+            last_hits += last_reciprocals + (hits + 1) / (rank + inside - drawn)
+            last_reciprocals += 1.0 / (rank + inside - drawn)
+    return total / weights, worst, best
+
+
+@compiled
+def expected_hits(totals, relevants, k):
+    """Expected number of relevant items among the first k, and how many items those are (min(k, N))."""
+    rank = 0
+    hits = 0.0
+    for level in range(len(totals)):
+        size = totals[level]
+        if size == 0:
+            continue
+        inside = min(size, k - rank)
+        if inside <= 0:
+            break
+        hits += relevants[level] * (inside / size)
+        rank += inside
+    return hits, rank
+
+
+@compiled
+def normalized_discounted_gain(totals, relevants, k, discounts):
+    """Expected NDCG@k with binary gains; 0 where nothing is relevant.
+
+    discounts: (≥ min(k, N) + 1,) float64 with discounts[i] = Σ_{j ≤ i} 1/log2(j + 1).
+    """
+    rank = 0
+    gain = 0.0
+    relevant = 0
+    for level in range(len(totals)):
+        size = totals[level]
+        relevant += relevants[level]
+        inside = min(size, k - rank)
+        if inside > 0:
+            gain += relevants[level] / size * (discounts[rank + inside] - discounts[rank])
+            rank += inside
+    if relevant == 0:
+        return 0.0
+    return gain / discounts[min(relevant, rank)]
