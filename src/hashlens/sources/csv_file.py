@@ -1,0 +1,49 @@
+"""A .csv that lists image paths and labels."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from hashlens.errors import BadInput
+from hashlens.sources.labels import number_classes, number_label_sets
+from hashlens.sources.source import ImageFiles
+
+SEPARATOR = "|"
+
+
+def open_csv(path: Path, split: str | None = None) -> ImageFiles:
+    """Open a table with the columns ``path`` and, if there are labels, ``label``.
+
+    Paths are relative to the table's folder. If any label holds a ``|``, all are label sets.
+
+    Args:
+        split: keep the rows that have this value in the column ``split``.
+
+    Raises:
+        BadInput: the column ``path`` (or ``split``, if asked for) is missing, or no row is left.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is not a UTF-8 csv file ({error}).") from None
+    if "path" not in columns:
+        raise BadInput(f"{path} needs a column 'path'; it has {', '.join(columns) or 'no header line'}.")
+    if split is not None:
+        if "split" not in columns:
+            raise BadInput(f"{path} has no column 'split' to look for '{split}' in.")
+        rows = [row for row in rows if row["split"] == split]
+    if not rows:
+        raise BadInput(f"{path} lists no images" + (f" with split '{split}'." if split else "."))
+    for number, row in enumerate(rows, start=2):
+        if not row["path"]:
+            raise BadInput(f"{path} has an empty path in line {number}.")
+    paths = [path.parent / row["path"] for row in rows]
+    texts = [(row.get("label") or "").strip() for row in rows]
+    if any(SEPARATOR in text for text in texts):
+        labels, class_names = number_label_sets([[n for n in text.split(SEPARATOR) if n] for text in texts])
+        return ImageFiles(str(path), paths, path.parent, labels, class_names)
+    return ImageFiles(str(path), paths, path.parent, *number_classes(texts))

@@ -1,0 +1,91 @@
+"""Turning bytes that someone calls an image into an upright RGB image, or a reason why not."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAXIMUM_PIXELS = 100_000_000
+
+Raw = bytes | NDArray[np.uint8]
+
+
+class UnreadableImage(Exception):
+    """An image that cannot be used; its text is the reason, without the file's name."""
+
+
+def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
+    """Decode an image.
+
+    EXIF orientation is applied. Transparent pixels become white. 16-bit and floating-point images are scaled
+    to 8 bits: integers by their bit depth, floats from [0, 1] where they lie in it, else from their range.
+
+    Args:
+        raw: the bytes of an image file, or pixels, (H, W) gray or (H, W, 3) RGB uint8.
+        shortest_side: a JPEG may be decoded at a fraction of its size (a power of two, at least twice this
+            many pixels on its shorter side), which is several times faster for photographs.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        UnreadableImage: the bytes are empty, not an image, damaged or truncated, or hold over 100 million
+            pixels.
+    """
+    if not isinstance(raw, bytes):
+        return Image.fromarray(raw).convert("RGB")
+    if not raw:
+        raise UnreadableImage("the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow only warns of, we either refuse or accept
+            image = Image.open(io.BytesIO(raw))
+            if image.width * image.height > MAXIMUM_PIXELS:
+                raise UnreadableImage(
+                    f"{image.width} × {image.height} pixels are more than the {MAXIMUM_PIXELS // 10**6} "
+                    "megapixels that are allowed"
+                )
+            if shortest_side is not None:
+                image.draft(None, (2 * shortest_side, 2 * shortest_side))
+            image.load()
+            return _to_rgb(_upright(image))
+    except UnreadableImage:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableImage("not an image in a format that can be read") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImage(f"more than {MAXIMUM_PIXELS // 10**6} megapixels") from None
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, … on bad data
+        raise UnreadableImage(f"damaged or truncated ({error})") from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a damaged EXIF block does not make the pixels unusable
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    values = pixels.astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    if np.issubdtype(pixels.dtype, np.integer):
+        # Mode "I" holds 8- or 16-bit samples of files that declare either; only the values can tell.
+        depth = 255.0 if high <= 255 and pixels.dtype.itemsize > 2 else 65_535.0
+        low, high = (0.0, depth) if low >= 0 and high <= depth else (low, high)
+    elif low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    return ((values - low) * (255.0 / max(high - low, 1e-12))).round().astype(np.uint8)

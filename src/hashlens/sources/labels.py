@@ -1,0 +1,96 @@
+"""Class numbers and label sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.errors import BadInput
+
+NO_LABEL = -1
+
+Labels = NDArray[np.int64] | NDArray[np.bool_]  # (N,) class numbers, or (N, C) multi-hot
+
+
+def number_classes(names: Sequence[str | None]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """Number class names in sorted order.
+
+    Args:
+        names: one per item, ``None`` or "" for none.
+
+    Returns:
+        (N,) int64 class numbers, −1 for none, and the C class names; ``None`` and () if no item has a label.
+    """
+    class_names = sorted({name for name in names if name})
+    if not class_names:
+        return None, ()
+    number = {name: index for index, name in enumerate(class_names)}
+    return np.array([number[name] if name else NO_LABEL for name in names], np.int64), tuple(class_names)
+
+
+def multi_hot(label_sets: Sequence[Sequence[int]], classes: int) -> NDArray[np.bool_]:
+    """(N, C) bool from N lists of class numbers."""
+    labels = np.zeros((len(label_sets), classes), bool)
+    for row, numbers in enumerate(label_sets):
+        labels[row, list(numbers)] = True
+    return labels
+
+
+def number_label_sets(label_sets: Sequence[Sequence[str]]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """(N, C) bool from N lists of class names, and the C names in sorted order."""
+    class_names = tuple(sorted({name for names in label_sets for name in names}))
+    number = {name: index for index, name in enumerate(class_names)}
+    return multi_hot([[number[name] for name in names] for names in label_sets], len(class_names)), class_names
+
+
+def share_numbering(
+    first: Labels, first_names: Sequence[str], second: Labels, second_names: Sequence[str]
+) -> tuple[Labels, Labels, tuple[str, ...]]:
+    """Renumber the labels of two sources so that equal class names have equal numbers.
+
+    Where one source has label sets and the other single labels, both become multi-hot.
+
+    Returns:
+        The two label arrays and the names in their common numbering.
+    """
+    names = tuple(dict.fromkeys([*first_names, *second_names]))
+    number = {name: index for index, name in enumerate(names)}
+
+    def renumber(labels: Labels, old_names: Sequence[str]) -> Labels:
+        new = np.array([*(number[name] for name in old_names), NO_LABEL], np.int64)
+        if labels.ndim == 1:
+            return new[labels]  # −1 picks the last entry, which is −1
+        wide = np.zeros((len(labels), len(names)), bool)
+        wide[:, new[:-1]] = labels
+        return wide
+
+    one, two = renumber(first, first_names), renumber(second, second_names)
+    if one.ndim != two.ndim:
+        one, two = as_multi_hot(one, len(names)), as_multi_hot(two, len(names))
+    return one, two, names
+
+
+def as_multi_hot(labels: Labels, classes: int) -> NDArray[np.bool_]:
+    """(N, C) bool from labels of either kind; −1 becomes a row without labels."""
+    if labels.ndim == 2:
+        return labels.astype(bool)
+    wide = np.zeros((len(labels), classes), bool)
+    known = np.flatnonzero(labels != NO_LABEL)
+    wide[known, labels[known]] = True
+    return wide
+
+
+def class_names_from(values: NDArray[np.generic], names: Sequence[str] | None, where: str) -> tuple[str, ...]:
+    """Check that integer labels fit the names given for them.
+
+    Raises:
+        BadInput: a label is below −1 or beyond the names; ``where`` says in which file.
+    """
+    low, high = int(values.min(initial=0)), int(values.max(initial=-1))
+    if names is None:
+        names = [str(number) for number in range(high + 1)]
+    if low < NO_LABEL or high >= len(names):
+        raise BadInput(f"{where} has labels from {low} to {high}, but names for {len(names)} classes.")
+    return tuple(str(name) for name in names)

@@ -1,0 +1,143 @@
+"""Image sets that HashLens knows by name."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.cache import cache_folder
+from hashlens.errors import BadInput
+from hashlens.sources.source import ImageArray
+
+Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+FASHION_MNIST_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+DEBIAN_PACKAGE = "dataset-fashion-mnist"
+DEBIAN_FOLDER = Path("usr/share/datasets/fashion-mnist")
+FIRST_TEST_DIGIT = 1437  # the last fifth; scikit-learn's digits come without a split, ordered by writer
+
+
+def open_named(name: str, split: str | None = None) -> ImageArray:
+    """Open an image set by name; without a split, its training images and then its test images.
+
+    Raises:
+        BadInput: there is no such set or split, or it cannot be fetched (with the reason).
+    """
+    loader, class_names = NAMED[name]
+    splits = ("train", "test") if split is None else (split,)
+    if not {"train", "test"}.issuperset(splits):
+        raise BadInput(f"{name} has the splits 'train' and 'test', not '{split}'.")
+    loaded = [loader(part) for part in splits]
+    pixels = np.concatenate([images for images, _ in loaded])
+    labels = np.concatenate([numbers for _, numbers in loaded])
+    return ImageArray(name if split is None else f"{name}:{split}", pixels, labels, class_names)
+
+
+def _digits(split: str) -> Arrays:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    here = slice(None, FIRST_TEST_DIGIT) if split == "train" else slice(FIRST_TEST_DIGIT, None)
+    return (digits.images[here] * (255 / 16)).round().astype(np.uint8), digits.target[here].astype(np.int64)
+
+
+def _cifar10(split: str) -> Arrays:
+    from torchvision.datasets import CIFAR10
+
+    data = _from_torchvision(CIFAR10, "cifar10", split)
+    return np.asarray(data.data, np.uint8), np.asarray(data.targets, np.int64)
+
+
+def _fashion_mnist(split: str) -> Arrays:
+    cached = cache_folder() / "datasets" / "fashion-mnist"
+    for folder in (Path("/", DEBIAN_FOLDER), cached):
+        if folder.is_dir():
+            return _read_idx_pair(folder, split)
+    reason = _unpack_debian_package(cached)
+    if reason is None:
+        return _read_idx_pair(cached, split)
+    try:
+        from torchvision.datasets import FashionMNIST
+
+        data = _from_torchvision(FashionMNIST, "fashion-mnist", split)
+    except BadInput as error:
+        raise BadInput(f"{error} The Debian package {DEBIAN_PACKAGE} did not work either: {reason}.") from None
+    return data.data.numpy(), data.targets.numpy().astype(np.int64)
+
+
+def _from_torchvision(dataset: Callable, name: str, split: str):  # type: ignore[no-untyped-def]
+    root = cache_folder() / "datasets" / "torchvision"
+    try:
+        return dataset(str(root), train=split == "train", download=True)
+    except Exception as error:  # URL errors, broken archives, a full disk: all of them end here
+        raise BadInput(f"{name} could not be downloaded ({error}).") from None
+
+
+def _unpack_debian_package(target: Path) -> str | None:
+    """Fetch the Debian package without root and unpack it to ``target``; return why that failed, if it did."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return "this system has no apt-get"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as work:
+        own_lists = [f"-oDir::State::Lists={work}/lists", f"-oDir::Cache={work}/cache"]
+        download = ["apt-get", "-qq", "download", DEBIAN_PACKAGE]
+        failure = _run(download, work)
+        if failure:  # a fresh machine has no package lists yet, and refreshing the system's needs root
+            for folder in ("lists/partial", "cache/archives/partial"):
+                Path(work, folder).mkdir(parents=True)
+            failure = _run(["apt-get", "-qq", *own_lists, "update"], work) or _run(
+                [download[0], *own_lists, *download[1:]], work
+            )
+        packages = list(Path(work).glob("*.deb"))
+        failure = failure or (None if packages else "apt-get downloaded nothing")
+        failure = failure or _run(["dpkg-deb", "-x", str(packages[0]), f"{work}/unpacked"], work)
+        if failure:
+            return failure
+        Path(work, "unpacked", DEBIAN_FOLDER).replace(target)
+    return None
+
+
+def _run(command: list[str], folder: str) -> str | None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return None if done.returncode == 0 else (lines[-1] if lines else f"{command[0]} failed")
+
+
+def _read_idx_pair(folder: Path, split: str) -> Arrays:
+    prefix = "train" if split == "train" else "t10k"
+    images = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")
+    return images, _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz").astype(np.int64)
+
+
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """The idx format of MNIST: two zero bytes, type, number of dimensions, big-endian sizes, then the data."""
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); delete it and try again.") from None
+    dimensions = content[3]
+    shape = np.frombuffer(content, ">u4", dimensions, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+NAMED: dict[str, tuple[Callable[[str], Arrays], tuple[str, ...]]] = {
+    "digits": (_digits, tuple("0123456789")),
+    "fashion-mnist": (_fashion_mnist, FASHION_MNIST_CLASSES),
+    "cifar10": (_cifar10, CIFAR10_CLASSES),
+}

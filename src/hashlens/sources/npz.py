@@ -1,0 +1,70 @@
+"""Features and labels in a NumPy .npz file."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.errors import BadInput
+from hashlens.sources.labels import Labels, class_names_from, number_classes
+from hashlens.sources.source import FeatureArray
+
+
+def open_npz(path: Path, split: str | None = None) -> FeatureArray:
+    """Open features.
+
+    Args:
+        path: holds ``x`` (N, D) real numbers; optionally ``y``, (N,) integers (−1 for none) or strings, or
+            (N, C) multi-hot; optionally ``class_names`` (C,) strings for integer labels, and ``split`` (N,)
+            strings.
+        split: keep the rows that have this value in ``split``.
+
+    Raises:
+        BadInput: an array is missing, of a wrong shape or type, or not finite.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise BadInput(f"{path} is not a .npz file of plain arrays ({error}).") from None
+    if "x" not in arrays:
+        raise BadInput(f"{path} needs an array 'x' of features; it has {', '.join(arrays) or 'none'}.")
+    features = arrays["x"]
+    if features.ndim != 2 or not (
+        np.issubdtype(features.dtype, np.floating) or np.issubdtype(features.dtype, np.integer)
+    ):
+        raise BadInput(f"{path}: 'x' must be (N, D) numbers, not {features.dtype} of shape {features.shape}.")
+    features = np.ascontiguousarray(features, np.float32)
+    bad_rows = np.flatnonzero(~np.isfinite(features).all(1))
+    if len(bad_rows):
+        raise BadInput(f"{path}: row {bad_rows[0]} of 'x' holds NaN or infinity ({len(bad_rows)} such rows).")
+    labels, class_names = _labels(arrays, path)
+    source = FeatureArray(str(path), features, labels, class_names, path)
+    if split is not None:
+        if "split" not in arrays:
+            raise BadInput(f"{path} has no array 'split' to look for '{split}' in.")
+        source = source.select(arrays["split"].astype(str) == split)
+    if not len(source):
+        raise BadInput(f"{path} holds no features" + (f" with split '{split}'." if split else "."))
+    return source
+
+
+def _labels(arrays: dict[str, NDArray[np.generic]], path: Path) -> tuple[Labels | None, tuple[str, ...]]:
+    if "y" not in arrays:
+        return None, ()
+    y, names = arrays["y"], arrays.get("class_names")
+    if len(y) != len(arrays["x"]):
+        raise BadInput(f"{path} has {len(arrays['x'])} rows in 'x', but {len(y)} in 'y'.")
+    declared = None if names is None else [str(name) for name in names]
+    if y.ndim == 2 and (y.dtype == bool or np.isin(y, (0, 1)).all()):
+        if declared is not None and len(declared) != y.shape[1]:
+            raise BadInput(f"{path} has {y.shape[1]} label columns, but {len(declared)} class names.")
+        return y.astype(bool), tuple(declared or map(str, range(y.shape[1])))
+    if y.ndim == 1 and np.issubdtype(y.dtype, np.integer):
+        return y.astype(np.int64), class_names_from(y, declared, str(path))
+    if y.ndim == 1 and y.dtype.kind in "US":
+        return number_classes([str(name) for name in y.astype(str)])
+    raise BadInput(f"{path}: 'y' must be (N,) integers or strings or (N, C) of 0 and 1, not {y.dtype} {y.shape}.")

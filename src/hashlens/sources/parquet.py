@@ -1,0 +1,181 @@
+"""Images in a .parquet file, in the convention of Hugging Face datasets."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hashlens.errors import BadInput
+from hashlens.sources.decoding import UnreadableImage
+from hashlens.sources.labels import Labels, class_names_from, multi_hot, number_classes, number_label_sets
+from hashlens.sources.source import ImageSource
+
+KEPT_BYTES = 1 << 30  # of row groups in memory
+
+
+class ParquetImages(ImageSource):
+    """Rows of a parquet file; groups of rows are read when one of them is needed.
+
+    Args:
+        path: the file; its column ``image`` is a struct of ``bytes`` and ``path``, or the bytes themselves.
+        rows: the rows to use.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rows: NDArray[np.int64],
+        labels: Labels | None = None,
+        class_names: Sequence[str] = (),
+    ) -> None:
+        super().__init__(str(path), labels, class_names)
+        self._path = path
+        self._rows = rows
+        self._open()
+
+    def _open(self) -> None:
+        self._file = pq.ParquetFile(self._path)
+        sizes = [self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)]
+        self._group_ends = np.cumsum(sizes)
+        self._groups: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
+        self._lock = threading.Lock()
+        status = self._path.stat()
+        self._stamp = status.st_size, status.st_mtime_ns
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def key(self, item: int) -> str:
+        return f"{self._path.name}#{self._rows[item]}"
+
+    def stamp(self, item: int) -> tuple[int, int]:
+        return self._stamp
+
+    def read(self, item: int) -> bytes:
+        row = int(self._rows[item])
+        group = int(np.searchsorted(self._group_ends, row, side="right"))
+        first = int(self._group_ends[group - 1]) if group else 0
+        try:
+            value: Any = self._column(group)[row - first].as_py()
+        except (pa.ArrowException, OSError) as error:
+            raise UnreadableImage(f"the row cannot be read ({error})") from None
+        if isinstance(value, dict):
+            if value.get("bytes") is None and value.get("path"):
+                return self._linked(value["path"])
+            value = value.get("bytes")
+        if value is None:
+            raise UnreadableImage("the row has no image")
+        return bytes(value)
+
+    def _linked(self, name: str) -> bytes:
+        try:
+            return (self._path.parent / name).read_bytes()
+        except OSError as error:
+            raise UnreadableImage(f"{name}: {error.strerror}") from None
+
+    def _column(self, group: int) -> pa.ChunkedArray:
+        with self._lock:
+            if group not in self._groups:
+                self._groups[group] = self._file.read_row_group(group, columns=["image"]).column("image")
+            self._groups.move_to_end(group)
+            while len(self._groups) > 1 and sum(column.nbytes for column in self._groups.values()) > KEPT_BYTES:
+                self._groups.popitem(last=False)
+            return self._groups[group]
+
+    @property
+    def identity(self) -> str:
+        return str(self._path.resolve())
+
+    def __getstate__(self) -> dict[str, Any]:
+        opened = ("_file", "_groups", "_lock")
+        return {name: value for name, value in self.__dict__.items() if name not in opened}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+
+def open_parquet(path: Path, split: str | None = None) -> ParquetImages:
+    """Open a parquet file of images.
+
+    Args:
+        path: has a column ``image`` and, if there are labels, ``label`` or ``labels``: class numbers or names,
+            or lists of them. Names of numbered classes come from the ClassLabel in the file's metadata.
+        split: keep the rows that have this value in the column ``split``.
+
+    Raises:
+        BadInput: it is not a parquet file, a column is missing or of a wrong type, or no row is left.
+    """
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadInput(f"{path} is not a parquet file ({str(error).splitlines()[0]}).") from None
+    if "image" not in schema.names:
+        raise BadInput(f"{path} needs a column 'image'; it has {', '.join(schema.names) or 'none'}.")
+    kind = schema.field("image").type
+    if not (pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise BadInput(f"{path} has a column 'image' of type {kind}; it must hold bytes, or bytes and path.")
+    label = next((name for name in ("label", "labels") if name in schema.names), None)
+    wanted = [name for name in (label, "split") if name in schema.names]
+    table = pq.read_table(path, columns=wanted) if wanted else None
+    rows = np.arange(pq.read_metadata(path).num_rows)
+    if split is not None:
+        if "split" not in schema.names:
+            raise BadInput(f"{path} has no column 'split' to look for '{split}' in.")
+        assert table is not None
+        rows = np.flatnonzero(np.array(table.column("split").to_pylist()) == split)
+    if not len(rows):
+        raise BadInput(f"{path} holds no images" + (f" with split '{split}'." if split else "."))
+    if label is None:
+        return ParquetImages(path, rows)
+    assert table is not None
+    labels, class_names = _labels(table.column(label), _declared_names(schema, label), str(path))
+    return ParquetImages(path, rows, None if labels is None else labels[rows], class_names)
+
+
+def _labels(
+    column: pa.ChunkedArray, declared: list[str] | None, path: str
+) -> tuple[Labels | None, tuple[str, ...]]:
+    kind = column.type
+    values = column.to_pylist()
+    if pa.types.is_integer(kind):
+        numbers = np.array([-1 if value is None else value for value in values], np.int64)
+        return numbers, class_names_from(numbers, declared, path)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return number_classes(values)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        sets = [value or [] for value in values]
+        if pa.types.is_integer(kind.value_type):
+            names = class_names_from(np.array([n for numbers in sets for n in numbers], np.int64), declared, path)
+            return multi_hot(sets, len(names)), names
+        if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type):
+            return number_label_sets(sets)
+    raise BadInput(f"{path} has labels of type {kind}; use integers, strings, or lists of either.")
+
+
+def _declared_names(schema: pa.Schema, label: str) -> list[str] | None:
+    """Names of a ClassLabel, alone or in a sequence, from the metadata that Hugging Face datasets writes."""
+    try:
+        metadata = json.loads((schema.metadata or {})[b"huggingface"])
+        feature = metadata["info"]["features"][label]
+    except (KeyError, ValueError, TypeError):
+        return None
+    while feature is not None:
+        if isinstance(feature, list):
+            feature = feature[0] if feature else None
+        elif isinstance(feature, dict):
+            if "names" in feature:
+                return [str(name) for name in feature["names"]]
+            feature = feature.get("feature")
+        else:
+            return None
+    return None
