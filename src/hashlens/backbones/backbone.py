@@ -180,7 +180,7 @@ def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
         similar = timm.list_models(f"*{architecture.split('.')[0][:8]}*")[:5]
         hint = f" Did you mean {', '.join(similar)}?" if similar else ""
         raise BadInput(f"timm knows no backbone '{name}'.{hint}")
-    options = {"pretrained": download, "num_classes": 0}
+    options: dict[str, Any] = {"pretrained": download, "num_classes": 0}
     try:
         try:
             return timm.create_model(architecture, img_size=image_size, **options)

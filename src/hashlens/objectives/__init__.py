@@ -1,0 +1,9 @@
+"""Training objectives: modules called as ``objective(codes, targets)`` that return a scalar.
+
+Codes are (B, K) continuous; targets are (B,) int64 classes or (B, C) multi-hot. An objective knows nothing of
+networks or data and works in any training loop.
+"""
+
+from hashlens.objectives.cosine_softmax import CosineSoftmax
+
+__all__ = ["CosineSoftmax"]

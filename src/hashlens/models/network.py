@@ -1,0 +1,50 @@
+"""The trainable part: from images or features to continuous codes."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from hashlens.backbones import Backbone
+
+
+class BatchNormHashLayer(nn.Module):
+    """Linear layer without bias, then batch norm, so that each bit has mean zero (OrthoHash, section 3.3).
+
+    Args:
+        dimension: D, length of a feature.
+        bits: K.
+    """
+
+    def __init__(self, dimension: int, bits: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dimension, bits, bias=False)
+        self.norm = nn.BatchNorm1d(bits)
+        nn.init.normal_(self.linear.weight, std=0.01)  # as the authors' program does
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D) → (B, K)."""
+        return self.norm(self.linear(features))
+
+
+HASH_LAYERS: dict[str, type[nn.Module]] = {"batch-norm": BatchNormHashLayer}
+
+
+class HashNetwork(nn.Module):
+    """Backbone, if there is one, and hash layer.
+
+    Args:
+        backbone: ``None`` where features are given.
+        hash_layer: (B, D) → (B, K) continuous codes.
+        feature_dropout: share of features set to zero in training.
+    """
+
+    def __init__(self, backbone: Backbone | None, hash_layer: nn.Module, feature_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(feature_dropout)
+        self.hash_layer = hash_layer
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) uint8 → (B, K); (B, D) features where there is no backbone."""
+        features = pixels if self.backbone is None else self.backbone(pixels)
+        return self.hash_layer(self.dropout(features))

@@ -1,0 +1,29 @@
+"""Going once through all images of a source."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from hashlens.codes.distances import available_threads
+from hashlens.progress import progress_bar
+from hashlens.sources.decoding import UnreadableImage
+from hashlens.sources.source import ImageSource, Skipped
+
+
+def find_unreadable(source: ImageSource) -> list[Skipped]:
+    """Try to decode every image; return those that fail."""
+
+    def check(item: int) -> Skipped | None:
+        try:
+            source.image(item, shortest_side=32)
+        except UnreadableImage as error:
+            return Skipped(item, source.key(item), str(error))
+        return None
+
+    found = []
+    with ThreadPoolExecutor(available_threads()) as pool, progress_bar("Checking images", len(source)) as advance:
+        for result in pool.map(check, range(len(source))):
+            advance()
+            if result:
+                found.append(result)
+    return found

@@ -1,0 +1,90 @@
+"""What the training loop draws its batches from: features in memory, or images decoded as they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from hashlens.backbones import Preprocessing
+from hashlens.sources import ImageSource
+
+Batch = tuple[Tensor, Tensor, Tensor]  # inputs, targets, item numbers
+
+
+class FeatureDataset(Dataset):
+    """Features and targets; a batch is one indexing operation.
+
+    Args:
+        features: (N, D).
+        targets: (N,) or (N, C).
+    """
+
+    def __init__(self, features: Tensor, targets: Tensor) -> None:
+        self._features = features
+        self._targets = targets
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __getitems__(self, items: Sequence[int]) -> Batch:
+        chosen = torch.as_tensor(items)
+        return self._features[chosen], self._targets[chosen], chosen
+
+
+class PixelDataset(Dataset):
+    """Readable images of a source as the backbone takes them, and their targets.
+
+    Args:
+        targets: (N,) or (N, C), one for each item of ``source``.
+        augment: crop at random (between a quarter and all of the picture) and mirror half of the images.
+    """
+
+    def __init__(self, source: ImageSource, targets: Tensor, preprocessing: Preprocessing, augment: bool) -> None:
+        self._source = source
+        self._targets = targets
+        self._preprocessing = preprocessing
+        self._augment = augment
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, item: int) -> Batch:
+        from torchvision.transforms import v2
+
+        size = self._preprocessing.image_size
+        if not self._augment:
+            pixels = self._preprocessing(self._source.image(item, size))
+        else:
+            crop = v2.RandomResizedCrop(size, scale=(0.25, 1.0), interpolation=v2.InterpolationMode.BICUBIC)
+            cropped = v2.RandomHorizontalFlip()(crop(self._source.image(item, 2 * size)))
+            pixels = v2.functional.pil_to_tensor(cropped)
+        return pixels, self._targets[item], torch.tensor(item)
+
+
+class ShuffleByEpoch(Sampler[int]):
+    """A new order for each epoch that depends on the seed and the epoch alone, so that training can resume."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count = count
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        yield from torch.randperm(self._count, generator=generator).tolist()
+
+
+def keep_batch(batch: Any) -> Any:
+    """The collation of a data set that makes whole batches itself."""
+    return batch

@@ -1,0 +1,157 @@
+"""The training loop, as a Lightning module and callbacks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hashlens.codes import pack
+from hashlens.methods import SCHEDULES, TrainingSettings
+from hashlens.metrics import mean_average_precision
+from hashlens.models import HashNetwork
+from hashlens.progress import progress_bar
+from hashlens.sources.labels import Labels
+from hashlens.training.datasets import Batch
+
+log = logging.getLogger("hashlens")
+
+
+class HashTraining(L.LightningModule):
+    """Trains a hash network towards an objective and watches mAP on held-out images.
+
+    Args:
+        held_out_labels: (V,) or (V, C), labels of the held-out items in the order of their numbers; empty
+            where nothing is held out.
+    """
+
+    def __init__(
+        self,
+        network: HashNetwork,
+        objective: nn.Module,
+        settings: TrainingSettings,
+        held_out_labels: Labels,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.objective = objective
+        self._settings = settings
+        self._held_out_labels = held_out_labels
+        self._held_out_codes: list[tuple[Tensor, Tensor]] = []
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        inputs, targets, _items = batch
+        loss = self.objective(self.network(inputs), targets)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(inputs), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        inputs, _targets, items = batch
+        self._held_out_codes.append((items, self.network(inputs).float()))
+
+    def on_validation_epoch_end(self) -> None:
+        items = torch.cat([items for items, _ in self._held_out_codes])
+        codes = torch.cat([codes for _, codes in self._held_out_codes])
+        self._held_out_codes.clear()
+        if self.trainer.world_size > 1:  # processes are padded to equal shares, so some items come twice
+            items = self.all_gather(items).flatten()
+            codes = self.all_gather(codes).flatten(0, 1)
+        numbers, first = np.unique(items.cpu().numpy(), return_index=True)
+        labels = self._held_out_labels[numbers]
+        packed = pack(codes.cpu().numpy()[first])
+        score = mean_average_precision(packed, labels, packed, labels, bits=codes.shape[1], leave_one_out=True)
+        self.log("validation_mAP", score)
+
+    def configure_optimizers(self) -> Any:
+        settings = self._settings
+        backbone = self.network.backbone
+        of_backbone = {id(p) for p in backbone.parameters()} if backbone else set()
+        groups = [
+            {"params": [p for p in self.parameters() if id(p) not in of_backbone], "lr": settings.learning_rate}
+        ]
+        if backbone:
+            rate = settings.learning_rate * settings.backbone_rate
+            groups.append({"params": list(backbone.parameters()), "lr": rate})
+        optimizer = torch.optim.Adam(groups, weight_decay=settings.weight_decay)
+        factor = SCHEDULES[settings.schedule]
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class KeepBest(Callback):
+    """Keeps a copy of the network at the epoch with the highest validation mAP, also across a resume.
+
+    Attributes:
+        history: epoch, loss and validation mAP of every epoch so far.
+        weights: the network's state at ``best_epoch`` (from 1); at the last epoch where nothing is held out.
+    """
+
+    def __init__(self) -> None:
+        self.history: list[dict[str, float]] = []
+        self.weights: dict[str, Tensor] = {}
+        self.best_epoch = 0
+        self.best_score = -1.0
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, HashTraining)
+        epoch = trainer.current_epoch + 1
+        entry = {"epoch": epoch, "loss": float(trainer.callback_metrics["loss"])}
+        score = trainer.callback_metrics.get("validation_mAP")
+        if score is not None:
+            entry["validation_mAP"] = float(score)
+        self.history.append(entry)
+        better = score is None or float(score) > self.best_score
+        if better:
+            self.best_epoch, self.best_score = epoch, -1.0 if score is None else float(score)
+            self.weights = {
+                name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()
+            }
+        if trainer.is_global_zero:
+            note = (
+                "" if score is None else f", validation mAP {float(score):.4f}{' (best so far)' if better else ''}"
+            )
+            log.info("epoch %d of %d: loss %.4f%s", epoch, trainer.max_epochs, entry["loss"], note)
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.__dict__.update(state_dict)
+
+
+class ShowProgress(Callback):
+    """A bar over all training steps."""
+
+    def __init__(self) -> None:
+        self._bar: AbstractContextManager | None = None
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._bar = progress_bar("Training", int(trainer.estimated_stepping_batches))
+            self._advance = self._bar.__enter__()
+            self._advance(trainer.global_step)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if self._bar:
+            score = trainer.callback_metrics.get("validation_mAP")
+            self._advance(1, "" if score is None else f"validation mAP {float(score):.3f}")
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar:
+            self._bar.__exit__(None, None, None)
+            self._bar = None
