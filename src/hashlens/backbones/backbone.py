@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ class Backbone(nn.Module):
 
 def load_backbone(
     name: str = DEFAULT_BACKBONE,
-    weights: str | Path | None = None,
+    weights: str | os.PathLike[str] | None = None,
     image_size: int | None = None,
 ) -> Backbone:
     """A pretrained backbone, in evaluation mode.

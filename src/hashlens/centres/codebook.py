@@ -92,7 +92,7 @@ def quality(codebook: ArrayLike) -> dict[str, Any]:
 
 @compiled
 def _count_pairs(words, counts):
-    width, count = words.shape
+    count = words.shape[1]
     distances = np.empty(count, np.int16)
     for row in range(count - 1):
         distances_in_block(words, words[:, row].copy(), row + 1, count, distances)

@@ -54,7 +54,7 @@ def _candidates(classes: int, bits: int, seed: int) -> Iterator[NDArray[np.int8]
         yield _best_linear_code(classes, bits, seed)
     if 1 < classes <= ANNEALED_CLASSES:
         columns = np.ascontiguousarray(bernoulli(classes, bits, seed).T)
-        _spread(columns, ANNEALING_MOVES, seed)
+        _spread(columns, ANNEALING_MOVES, np.random.default_rng(seed))
         if len(np.unique(columns, axis=1).T) == classes:
             yield columns.T
 
@@ -83,7 +83,7 @@ def _best_linear_code(classes: int, bits: int, seed: int) -> NDArray[np.int8]:
 
 
 @compiled
-def _spread(columns, moves, seed):
+def _spread(columns, moves, random):
     """Flip single bits of codes, in place, so that close pairs move apart.
 
     The cost of a pair grows steeply as its distance falls, so that the closest pairs decide. Moves that raise
@@ -91,7 +91,6 @@ def _spread(columns, moves, seed):
 
     columns: (K, C) int8 in {−1, +1}, the codebook transposed, C ≥ 2.
     """
-    np.random.seed(seed)
     bits, classes = columns.shape
     cost = np.exp(-8.0 * (np.arange(bits + 1) - bits / 2) / np.sqrt(bits))
     distances = np.zeros((classes, classes), np.int64)
@@ -100,15 +99,15 @@ def _spread(columns, moves, seed):
             for b in range(classes):
                 distances[a, b] += column[a] != column[b]
     for move in range(moves):
-        row = np.random.randint(classes)
-        column = columns[np.random.randint(bits)]
+        row = random.integers(0, classes)
+        column = columns[random.integers(0, bits)]
         change = 0.0
         for other in range(classes):
             if other != row:
                 step = 1 if column[other] == column[row] else -1
                 change += cost[distances[row, other] + step] - cost[distances[row, other]]
         temperature = 10.0 ** (1.0 - 4.0 * move / moves)
-        if change < 0 or (5 * move < 4 * moves and np.random.random() < np.exp(-change / temperature)):
+        if change < 0 or (5 * move < 4 * moves and random.random() < np.exp(-change / temperature)):
             for other in range(classes):
                 if other != row:
                     step = 1 if column[other] == column[row] else -1

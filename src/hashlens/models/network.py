@@ -26,7 +26,7 @@ class BatchNormHashLayer(nn.Module):
         return self.norm(self.linear(features))
 
 
-HASH_LAYERS: dict[str, type[nn.Module]] = {"batch-norm": BatchNormHashLayer}
+HASH_LAYERS: dict[str, type[BatchNormHashLayer]] = {"batch-norm": BatchNormHashLayer}
 
 
 class HashNetwork(nn.Module):
@@ -38,7 +38,9 @@ class HashNetwork(nn.Module):
         feature_dropout: share of features set to zero in training.
     """
 
-    def __init__(self, backbone: Backbone | None, hash_layer: nn.Module, feature_dropout: float = 0.0) -> None:
+    def __init__(
+        self, backbone: Backbone | None, hash_layer: BatchNormHashLayer, feature_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(feature_dropout)

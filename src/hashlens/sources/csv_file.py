@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 
 from hashlens.errors import BadInput
-from hashlens.sources.labels import number_classes, number_label_sets
-from hashlens.sources.source import ImageFiles
+from hashlens.sources.labels import Labels, number_classes, number_label_sets
+from hashlens.sources.source import ImageFiles, identity_of
 
 SEPARATOR = "|"
 
@@ -44,6 +44,9 @@ def open_csv(path: Path, split: str | None = None) -> ImageFiles:
     paths = [path.parent / row["path"] for row in rows]
     texts = [(row.get("label") or "").strip() for row in rows]
     if any(SEPARATOR in text for text in texts):
-        labels, class_names = number_label_sets([[n for n in text.split(SEPARATOR) if n] for text in texts])
-        return ImageFiles(str(path), paths, path.parent, labels, class_names)
-    return ImageFiles(str(path), paths, path.parent, *number_classes(texts))
+        numbered: tuple[Labels | None, tuple[str, ...]] = number_label_sets(
+            [[name.strip() for name in text.split(SEPARATOR) if name.strip()] for text in texts]
+        )
+    else:
+        numbered = number_classes(texts)
+    return ImageFiles(str(path), paths, path.parent, *numbered, identity_of(path, split))

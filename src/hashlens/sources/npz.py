@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
 from hashlens.sources.labels import Labels, class_names_from, number_classes
-from hashlens.sources.source import FeatureArray
+from hashlens.sources.source import FeatureArray, identity_of
 
 
 def open_npz(path: Path, split: str | None = None) -> FeatureArray:
@@ -42,7 +42,7 @@ def open_npz(path: Path, split: str | None = None) -> FeatureArray:
     if len(bad_rows):
         raise BadInput(f"{path}: row {bad_rows[0]} of 'x' holds NaN or infinity ({len(bad_rows)} such rows).")
     labels, class_names = _labels(arrays, path)
-    source = FeatureArray(str(path), features, labels, class_names, path)
+    source = FeatureArray(str(path), features, labels, class_names, identity_of(path, split))
     if split is not None:
         if "split" not in arrays:
             raise BadInput(f"{path} has no array 'split' to look for '{split}' in.")

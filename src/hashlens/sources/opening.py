@@ -50,7 +50,7 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Ima
             return TABLES[path.suffix.lower()](path, split)
         if split is not None:
             raise BadInput(f"{path} is one file and has no split '{split}'.")
-        return ImageFiles(text, [path], path.parent)
+        return ImageFiles(text, [path], path.parent, identity=str(path.resolve()))
     if text in NAMED:
         return open_named(text, split)
     raise BadInput(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hashlens.errors import BadInput
 from hashlens.sources.decoding import UnreadableImage
 from hashlens.sources.labels import Labels, class_names_from, multi_hot, number_classes, number_label_sets
-from hashlens.sources.source import ImageSource
+from hashlens.sources.source import ImageSource, identity_of
 
 KEPT_BYTES = 1 << 30  # of row groups in memory
 
@@ -36,8 +36,9 @@ class ParquetImages(ImageSource):
         rows: NDArray[np.int64],
         labels: Labels | None = None,
         class_names: Sequence[str] = (),
+        identity: str | None = None,
     ) -> None:
-        super().__init__(str(path), labels, class_names)
+        super().__init__(str(path), labels, class_names, identity)
         self._path = path
         self._rows = rows
         self._open()
@@ -91,9 +92,8 @@ class ParquetImages(ImageSource):
                 self._groups.popitem(last=False)
             return self._groups[group]
 
-    @property
-    def identity(self) -> str:
-        return str(self._path.resolve())
+    def location(self, item: int) -> str:
+        return f"{self._path.resolve()}#{self._rows[item]}"
 
     def __getstate__(self) -> dict[str, Any]:
         opened = ("_file", "_groups", "_lock")
@@ -135,11 +135,12 @@ def open_parquet(path: Path, split: str | None = None) -> ParquetImages:
         rows = np.flatnonzero(np.array(table.column("split").to_pylist()) == split)
     if not len(rows):
         raise BadInput(f"{path} holds no images" + (f" with split '{split}'." if split else "."))
+    identity = identity_of(path, split)
     if label is None:
-        return ParquetImages(path, rows)
+        return ParquetImages(path, rows, identity=identity)
     assert table is not None
     labels, class_names = _labels(table.column(label), _declared_names(schema, label), str(path))
-    return ParquetImages(path, rows, None if labels is None else labels[rows], class_names)
+    return ParquetImages(path, rows, None if labels is None else labels[rows], class_names, identity)
 
 
 def _labels(

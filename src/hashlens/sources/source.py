@@ -43,10 +43,14 @@ class Source(ABC):
         labels: (N,) int64 class numbers, −1 for an item without one; (N, C) bool where items have label sets;
             ``None`` where the source knows no labels at all.
         class_names: C names, in the order of the class numbers.
+        identity: a name for the whole source, unique on this machine, that stays the same from run to run.
     """
 
-    def __init__(self, name: str, labels: Labels | None, class_names: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, labels: Labels | None, class_names: Sequence[str], identity: str | None = None
+    ) -> None:
         self.name = name
+        self.identity = identity or name
         self.labels = labels
         self.class_names = tuple(class_names)
 
@@ -65,10 +69,9 @@ class Source(ABC):
     def select(self, items: ArrayLike) -> Source:
         """The source that holds only these items (numbers or a boolean mask), in this order."""
 
-    @property
-    def identity(self) -> str:
-        """A name for the whole source that stays the same from run to run."""
-        return self.name
+    def location(self, item: int) -> str:
+        """Where a person finds the item, unique on this machine: the path of a file, or the row of a table."""
+        return self.key(item)
 
     @property
     def multi_label(self) -> bool:
@@ -120,7 +123,8 @@ class SelectedImages(ImageSource):
     """Some items of another image source."""
 
     def __init__(self, source: ImageSource, items: NDArray[np.int64]) -> None:
-        super().__init__(source.name, None if source.labels is None else source.labels[items], source.class_names)
+        labels = None if source.labels is None else source.labels[items]
+        super().__init__(source.name, labels, source.class_names, source.identity)
         self._source = source
         self._items = items
 
@@ -139,9 +143,8 @@ class SelectedImages(ImageSource):
     def select(self, items: ArrayLike) -> ImageSource:
         return SelectedImages(self._source, self._items[_numbers(items, len(self))])
 
-    @property
-    def identity(self) -> str:
-        return self._source.identity
+    def location(self, item: int) -> str:
+        return self._source.location(int(self._items[item]))
 
 
 class ImageFiles(ImageSource):
@@ -150,6 +153,7 @@ class ImageFiles(ImageSource):
     Args:
         paths: N paths.
         root: keys are paths relative to it where possible.
+        identity: of the source; the root's path by default.
     """
 
     def __init__(
@@ -159,8 +163,9 @@ class ImageFiles(ImageSource):
         root: Path,
         labels: Labels | None = None,
         class_names: Sequence[str] = (),
+        identity: str | None = None,
     ) -> None:
-        super().__init__(name, labels, class_names)
+        super().__init__(name, labels, class_names, identity or str(root.resolve()))
         self._paths = paths
         self._root = root
 
@@ -184,9 +189,8 @@ class ImageFiles(ImageSource):
         except OSError as error:
             raise UnreadableImage(error.strerror or "cannot be read") from None
 
-    @property
-    def identity(self) -> str:
-        return str(self._root.resolve())
+    def location(self, item: int) -> str:
+        return str(self._paths[item].absolute())
 
 
 class ImageArray(ImageSource):
@@ -224,6 +228,9 @@ class FeatureArray(Source):
 
     Attributes:
         features: (N, D) float32, finite.
+
+    Args:
+        rows: (N,) int64, the rows of the table that the features were taken from; 0 … N − 1 by default.
     """
 
     def __init__(
@@ -232,12 +239,11 @@ class FeatureArray(Source):
         features: NDArray[np.float32],
         labels: Labels | None = None,
         class_names: Sequence[str] = (),
-        path: Path | None = None,
+        identity: str | None = None,
         rows: NDArray[np.int64] | None = None,
     ) -> None:
-        super().__init__(name, labels, class_names)
+        super().__init__(name, labels, class_names, identity)
         self.features = features
-        self._path = path
         self._rows = np.arange(len(features)) if rows is None else rows
 
     def __len__(self) -> int:
@@ -255,12 +261,8 @@ class FeatureArray(Source):
         numbers = _numbers(items, len(self))
         labels = None if self.labels is None else self.labels[numbers]
         return FeatureArray(
-            self.name, self.features[numbers], labels, self.class_names, self._path, self._rows[numbers]
+            self.name, self.features[numbers], labels, self.class_names, self.identity, self._rows[numbers]
         )
-
-    @property
-    def identity(self) -> str:
-        return str(self._path.resolve()) if self._path else self.name
 
 
 def _numbers(items: ArrayLike, count: int) -> NDArray[np.int64]:
@@ -270,3 +272,8 @@ def _numbers(items: ArrayLike, count: int) -> NDArray[np.int64]:
             raise BadInput(f"A mask of shape {array.shape} does not fit {count} items.")
         return np.flatnonzero(array)
     return array.astype(np.int64)
+
+
+def identity_of(path: Path, split: str | None) -> str:
+    """The identity of a table, or of the rows of one split of it."""
+    return str(path.resolve()) + (f":{split}" if split else "")

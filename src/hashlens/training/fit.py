@@ -98,7 +98,7 @@ def fit(
     codebook = chosen.codebook(len(source.class_names), bits, seed)
     settings = _override(chosen.settings(finetune, paper), epochs, batch_size, learning_rate)
 
-    network_of = load_backbone(backbone, weights and Path(weights), image_size) if _has_images(source) else None
+    network_of = load_backbone(backbone, weights, image_size) if isinstance(source, ImageSource) else None
     prepared = _prepare(source, network_of, finetune, where)
     _check_classes(prepared.labels, source)
     train_items, held_out = hold_out(prepared.labels, validation, seed)
@@ -175,10 +175,6 @@ def _prepare(
         raise BadInput(f"{source.name} has no labelled image that can be read.")
     assert source.labels is not None
     return _Prepared(inputs, source.labels[kept], skipped)
-
-
-def _has_images(source: ImageSource | FeatureArray) -> bool:
-    return isinstance(source, ImageSource)
 
 
 def _check_classes(labels: Labels, source: ImageSource | FeatureArray) -> None:
@@ -299,7 +295,7 @@ def _train(
             accelerator="gpu" if on_gpu else "cpu",
             devices=devices if devices > 1 else [device.index or 0] if on_gpu else 1,
             strategy="ddp" if devices > 1 else "auto",
-            precision="16-mixed" if on_gpu and saving_memory(loop) else "32-true",
+            precision="16-mixed" if on_gpu and loop.network.backbone is not None else "32-true",
             max_epochs=settings.epochs,
             callbacks=callbacks,
             logger=False,
@@ -308,13 +304,7 @@ def _train(
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        options = (
-            {"ckpt_path": str(saving.resume_from), "weights_only": True} if saving and saving.resume_from else {}
-        )
-        trainer.fit(loop, *loaders, **options)
+        resume_from = saving.resume_from if saving else None
+        trainer.fit(loop, *loaders, ckpt_path=resume_from, weights_only=True if resume_from else None)
+    best.weights = trainer.strategy.broadcast(best.weights)  # processes may differ in batch-norm statistics
     return best
-
-
-def saving_memory(loop: HashTraining) -> bool:
-    """Mixed precision pays where there is a backbone to run."""
-    return loop.network.backbone is not None

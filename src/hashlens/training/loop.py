@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,7 +10,6 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashlens.codes import pack
@@ -62,8 +60,8 @@ class HashTraining(L.LightningModule):
         codes = torch.cat([codes for _, codes in self._held_out_codes])
         self._held_out_codes.clear()
         if self.trainer.world_size > 1:  # processes are padded to equal shares, so some items come twice
-            items = self.all_gather(items).flatten()
-            codes = self.all_gather(codes).flatten(0, 1)
+            items = torch.as_tensor(self.all_gather(items)).flatten()
+            codes = torch.as_tensor(self.all_gather(codes)).flatten(0, 1)
         numbers, first = np.unique(items.cpu().numpy(), return_index=True)
         labels = self._held_out_labels[numbers]
         packed = pack(codes.cpu().numpy()[first])
