@@ -415,8 +415,6 @@ MULTI_HOT = np.eye(3, dtype=int)[LABELS]
         pytest.param((CODES, LABELS, CODES, 1), "database", id="one label for all"),
         pytest.param((CODES[:, :8], LABELS, CODES, LABELS), "8 bits.* 16", id="other code length"),
         pytest.param((pack(CODES)[:, :1], LABELS, pack(CODES), LABELS), "8 bits.* 16", id="other packed length"),
-        pytest.param((CODES[:, :7], LABELS, CODES[:, :7], LABELS), "7 bits", id="too few bits"),
-        pytest.param((CODES[:, :1], LABELS, CODES[:, :1], LABELS), "1 bits", id="one bit"),
         pytest.param((CODES * np.nan, LABELS, CODES, LABELS), "NaN", id="NaN"),
         pytest.param((CODES[None], LABELS, CODES, LABELS), "1, 6, 16", id="three dimensions"),
         pytest.param((CODES, LABELS, CODES, MULTI_HOT), "do not go together", id="classes and multi-hot"),
@@ -433,6 +431,14 @@ def test_wrong_input_is_refused_in_a_sentence(judge, data: tuple[Any, ...], says
     with pytest.raises(BadInput, match=says) as error:
         judge(*data)
     check_sentence(error)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 7])
+def test_codes_shorter_than_an_index_takes_can_be_judged(bits: int) -> None:
+    codes = random_signs(6, bits)
+    report = evaluate(codes, LABELS, codes, LABELS, at=(3, None))
+    assert report["mAP@all"] == pytest.approx(mean_average_precision(codes, LABELS, codes, LABELS))
+    assert report["precision@radius2"] <= 1
 
 
 @pytest.mark.parametrize("depth", [0, -5, 2.5])

@@ -78,7 +78,7 @@ def as_packed(codes: ArrayLike, bits: int | None = None) -> tuple[NDArray[np.uin
             raise BadInput("Codes contain NaN; check the model or the features they come from.")
         if bits is not None and bits != array.shape[1]:
             raise BadInput(f"Codes have {array.shape[1]} columns, but {bits} bits were asked for.")
-        return pack(array), array.shape[1]
+        return np.ascontiguousarray(pack(array)), array.shape[1]
     if bits is None:
         bits = 8 * array.shape[1]
     if (bits + 7) // 8 != array.shape[1]:
@@ -90,7 +90,7 @@ def to_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Lay packed codes out for scanning: (N, B) uint8 → (W, N) uint64, W = ceil(B/8), zero-padded.
 
     Word w of all codes is contiguous, so a loop over codes is a loop over vectors for any code length.
-    The bit order inside a word depends on the machine; only counts of differing bits are meaningful.
+    The result is a copy. The bit order inside a word depends on the machine; only counts of differing bits are meaningful.
     """
     count, width = packed.shape
     words = max(1, (width + 7) // 8)
@@ -98,4 +98,4 @@ def to_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
         padded = np.zeros((count, 8 * words), dtype=np.uint8)
         padded[:, :width] = packed
         packed = padded
-    return np.ascontiguousarray(np.ascontiguousarray(packed).view(np.uint64).T)
+    return np.array(np.ascontiguousarray(packed).view(np.uint64).T, order="C")

@@ -78,7 +78,7 @@ def evaluate(
             report |= {f"precision@{name}": precision, f"recall@{name}": recall}
         report[f"ndcg@{name}"] = gain
     radius_precision, radius_recall = sums.precision_at_radius / count, sums.recall_at_radius / count
-    report[f"precision@radius{RADIUS}"] = float(radius_precision[RADIUS])
+    report[f"precision@radius{RADIUS}"] = float(radius_precision[min(RADIUS, compared.bits)])
     within, between = sums.relevant, sums.total - sums.relevant
     report["curves"] = {
         "precision_recall": {
@@ -150,8 +150,9 @@ def _compare(
     if not len(queries) or not len(database):
         raise BadInput(f"There is nothing to evaluate: {len(queries)} queries, {len(database)} database items.")
     for name, codes, labels in (("queries", queries, query_labels), ("database", database, database_labels)):
-        if len(codes) != len(np.asarray(labels)):
-            raise BadInput(f"The {name} have {len(codes)} codes, but {len(np.asarray(labels))} labels.")
+        given = len(np.atleast_1d(np.asarray(labels)))
+        if len(codes) != given:
+            raise BadInput(f"The {name} have {len(codes)} codes, but {given} labels.")
     return Comparison(queries, database, query_bits, relevance(query_labels, database_labels))
 
 

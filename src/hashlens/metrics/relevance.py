@@ -68,6 +68,8 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
         return SharedLabel(_masks(queries), _masks(database))
     if np.issubdtype(queries.dtype, np.floating) or np.issubdtype(database.dtype, np.floating):
         raise BadInput("Class labels must be integers or strings, not real numbers.")
+    if (queries.dtype.kind in "US") != (database.dtype.kind in "US"):
+        raise BadInput("Query labels and database labels must both be class numbers or both be names.")
 
     order = np.argsort(database, kind="stable")
     in_order = database[order]
