@@ -1,0 +1,58 @@
+"""HashLens learns compact binary codes for images, searches them exactly, and measures how good they are.
+
+Everything loads when it is first used, so that importing the package takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hashlens import centres, methods, metrics, objectives, sources
+    from hashlens.errors import BadInput
+    from hashlens.index import Catalogue, HammingIndex
+    from hashlens.metrics import evaluate
+    from hashlens.models import HashModel
+    from hashlens.sources import open_source
+    from hashlens.training import fit
+
+_HOMES = {
+    "BadInput": "hashlens.errors",
+    "Catalogue": "hashlens.index",
+    "HammingIndex": "hashlens.index",
+    "HashModel": "hashlens.models",
+    "evaluate": "hashlens.metrics",
+    "fit": "hashlens.training",
+    "open_source": "hashlens.sources",
+}
+_ROOMS = ("centres", "methods", "metrics", "objectives", "sources")
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BadInput",
+    "Catalogue",
+    "HammingIndex",
+    "HashModel",
+    "centres",
+    "evaluate",
+    "fit",
+    "methods",
+    "metrics",
+    "objectives",
+    "open_source",
+    "sources",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"hashlens.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hashlens' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -157,7 +157,7 @@ def _complete(
     readable = [place for place, feature in enumerate(features) if feature is not None]
     return Features(
         np.array([numbers[place] for place in readable], np.int64),
-        np.array([features[place] for place in readable], np.float32).reshape(len(readable), -1),
+        np.array([features[place] for place in readable], np.float32).reshape(-1, backbone.dimension),
         [loaded[place].digest for place in readable],
         [
             Skipped(number, source.key(number), one.unreadable)

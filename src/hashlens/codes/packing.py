@@ -90,7 +90,8 @@ def to_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Lay packed codes out for scanning: (N, B) uint8 → (W, N) uint64, W = ceil(B/8), zero-padded.
 
     Word w of all codes is contiguous, so a loop over codes is a loop over vectors for any code length.
-    The result is a copy. The bit order inside a word depends on the machine; only counts of differing bits are meaningful.
+    The result is a copy. The bit order inside a word depends on the machine; only counts of differing bits
+    are meaningful.
     """
     count, width = packed.shape
     words = max(1, (width + 7) // 8)

@@ -252,6 +252,9 @@ class FeatureArray(Source):
     def key(self, item: int) -> str:
         return f"{self.name}#{self._rows[item]}"
 
+    def location(self, item: int) -> str:
+        return f"{self.identity}#{self._rows[item]}"
+
     def stamp(self, item: int) -> tuple[int, int]:
         # A changed file does not mean that every row changed, so the stamp is of the row itself.
         digest = hashlib.blake2b(self.features[item].tobytes(), digest_size=7).digest()
