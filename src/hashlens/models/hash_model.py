@@ -35,8 +35,8 @@ class SkippedImagesWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class EncodedBatch:
-    """Codes of those items of a batch that could be read.
+class Encoded:
+    """Codes of those items of a source, or of a batch of it, that could be read.
 
     Attributes:
         items: (n,) int64, their numbers in the source.
@@ -126,28 +126,39 @@ class HashModel:
     def continuous_codes(self, items: Any, return_items: bool = False, device: str | None = None) -> Any:
         """Continuous codes, (n, K) float32, whose signs :meth:`encode` packs; arguments as there."""
         source = as_source(items)
-        batches = []
-        with progress_bar("Encoding", len(source)) as advance:
+        encoded = self.encode_all(source, device)
+        if encoded.skipped:
+            warnings.warn(
+                f"{len(encoded.skipped)} of {len(source)} images could not be read and have no code, "
+                f"the first of them {encoded.skipped[0]}.",
+                SkippedImagesWarning,
+                stacklevel=3,
+            )
+        return (encoded.continuous, encoded.items) if return_items else encoded.continuous
+
+    def encode_all(self, items: Any, device: str | None = None, description: str = "Encoding") -> Encoded:
+        """Codes of a whole source, with what could not be read.
+
+        Raises:
+            BadInput: nothing could be read.
+        """
+        source = as_source(items)
+        batches = [Encoded(np.empty(0, np.int64), np.empty((0, self.bits), np.float32), [], [])]
+        with progress_bar(description, len(source)) as advance:
             for batch in self.encode_batches(source, device):
                 batches.append(batch)
                 advance(len(batch.items) + len(batch.skipped))
         skipped = [one for batch in batches for one in batch.skipped]
-        continuous = np.concatenate(
-            [batch.continuous for batch in batches] or [np.empty((0, self.bits), np.float32)]
+        if len(skipped) == len(source) > 0:
+            raise BadInput(f"No image of {source.name} could be read; the first is {skipped[0]}.")
+        return Encoded(
+            np.concatenate([batch.items for batch in batches]),
+            np.concatenate([batch.continuous for batch in batches]),
+            [digest for batch in batches for digest in batch.digests],
+            skipped,
         )
-        if skipped and not len(continuous):
-            raise BadInput(f"No image could be read; the first is {skipped[0]}.")
-        if skipped:
-            warnings.warn(
-                f"{len(skipped)} of {len(source)} images could not be read and have no code, "
-                f"the first of them {skipped[0]}.",
-                SkippedImagesWarning,
-                stacklevel=3,
-            )
-        kept = np.concatenate([batch.items for batch in batches] or [np.empty(0, np.int64)])
-        return (continuous, kept) if return_items else continuous
 
-    def encode_batches(self, items: Any, device: str | None = None) -> Iterator[EncodedBatch]:
+    def encode_batches(self, items: Any, device: str | None = None) -> Iterator[Encoded]:
         """Codes batch by batch, for sources of any size."""
         where = choose_device(device)
         self.network.to(where)
@@ -157,7 +168,7 @@ class HashModel:
                 with torch.inference_mode():
                     features = torch.from_numpy(np.array(batch.values)).to(where)
                     continuous = self.network.hash_layer(features).cpu().numpy()
-            yield EncodedBatch(batch.items, continuous, batch.digests, batch.skipped)
+            yield Encoded(batch.items, continuous, batch.digests, batch.skipped)
 
     def adapt(self, items: Any, device: str | None = None) -> HashModel:
         """Re-estimate the batch-norm statistics of the hash layer on the images that will be searched.

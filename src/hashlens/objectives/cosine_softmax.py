@@ -44,7 +44,6 @@ class CosineSoftmax(nn.Module):
     """
 
     codebook: Tensor
-    directions: Tensor
 
     def __init__(
         self,
@@ -59,7 +58,7 @@ class CosineSoftmax(nn.Module):
         centres = torch.as_tensor(check_codebook(codebook))
         classes, bits = centres.shape
         self.scale = resolve_scale(scale, classes, bits)
-        if not margin >= 0:
+        if not 0 <= margin < math.inf:
             raise BadInput(f"The margin is {margin}; it must be 0 or more.")
         if margin_kind not in ("cos", "arc"):
             raise BadInput(f"The margin kind is '{margin_kind}'; use 'cos' or 'arc'.")
@@ -72,7 +71,6 @@ class CosineSoftmax(nn.Module):
         self.quantization = quantization
         self.quantization_weight = quantization_weight
         self.register_buffer("codebook", centres)
-        self.register_buffer("directions", centres.float() / math.sqrt(bits), persistent=False)
 
     def forward(self, codes: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of a batch.
@@ -86,7 +84,8 @@ class CosineSoftmax(nn.Module):
         """
         with torch.autocast(codes.device.type, enabled=False):
             codes = codes if codes.dtype == torch.float64 else codes.float()
-            cosines = functional.normalize(codes, dim=1) @ self.directions.to(codes.dtype).T  # (B, C)
+            products = functional.normalize(codes, dim=1) @ self.codebook.to(codes.dtype).T
+            cosines = products / math.sqrt(codes.shape[1])  # (B, C)
             if targets.ndim == 2:
                 losses, labelled = self._multi_label(cosines, targets != 0)
             else:
@@ -126,7 +125,7 @@ def resolve_scale(scale: float | str, classes: int, bits: int) -> float:
         if classes < 3:
             raise BadInput("The scale 'auto' is √2·log(C − 1), zero for two classes; use 'sqrt' or a number.")
         return math.sqrt(2) * math.log(classes - 1)
-    if isinstance(scale, str) or not scale > 0:
+    if isinstance(scale, str) or not 0 < scale < math.inf:
         raise BadInput(f"The scale is {scale!r}; use a positive number, 'sqrt' or 'auto'.")
     return float(scale)
 

@@ -1,0 +1,377 @@
+"""The command line: one function per verb."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hashlens.errors import BadInput
+from hashlens.terminal import print_facts, print_metrics, print_results
+
+if TYPE_CHECKING:
+    from hashlens.index import Catalogue
+    from hashlens.methods import Method
+    from hashlens.sources import FeatureArray, ImageSource, Skipped
+
+log = logging.getLogger("hashlens")
+
+app = typer.Typer(
+    help="Learn compact binary codes for images, search them exactly, and measure how good they are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+SOURCE_HELP = (
+    "A folder of class folders, a .parquet, .csv or .npz file, or digits, fashion-mnist or cifar10; "
+    "with :train, :test or another split at its end."
+)
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)]
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A folder written by hashlens fit.")]
+Split = Annotated[str | None, typer.Option(help="Split of the source to use, as :SPLIT at its end.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; by default a GPU where there is one.")]
+
+
+def main() -> None:
+    """Run the command line; bad input ends it with one sentence and exit status 2."""
+    _speak_plainly()
+    try:
+        app()
+    except BadInput as error:
+        print(f"hashlens: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for model, index and report.")] = Path(
+        "hashlens-demo"
+    ),
+    seed: int = 0,
+) -> None:
+    """See it work: learn codes on Fashion-MNIST, index, search and evaluate, in a few minutes."""
+    from hashlens.demo import run_demo
+
+    run_demo(output, seed)
+
+
+@app.command()
+def fit(
+    source: Source,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Folder to save the model in.")],
+    method: Annotated[str, typer.Option(help="orthohash or orthoarc.")] = "orthohash",
+    bits: Annotated[int, typer.Option(help="Code length, 8 to 1024.")] = 64,
+    split: Split = None,
+    backbone: Annotated[str, typer.Option(help="efficientnet_lite0, or any name that timm knows.")] = (
+        "efficientnet_lite0"
+    ),
+    weights: Annotated[
+        Path | None, typer.Option(help="The backbone's weights: .safetensors or state dict.")
+    ] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels that the backbone sees; 128 by default.")] = None,
+    finetune: Annotated[
+        bool | None,
+        typer.Option(
+            "--finetune/--frozen", help="Train the backbone too; by default on a GPU only.", show_default=False
+        ),
+    ] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Train with the paper's settings, not ours.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the method's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Instead of the method's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Instead of the method's.")] = None,
+    centres: Annotated[
+        str | None, typer.Option(help="bernoulli, hadamard, maximum-distance, or a .npy file of a codebook.")
+    ] = None,
+    margin: Annotated[float | None, typer.Option(help="Of the loss, instead of the method's.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Of the loss: sqrt, auto or a number.")] = None,
+    validation: Annotated[float, typer.Option(help="Share of the images held out to choose the epoch.")] = 0.1,
+    seed: int = 0,
+    device: Device = None,
+    devices: Annotated[int, typer.Option(help="GPUs to share end-to-end training.")] = 1,
+    adapt: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Then fit the batch norm to these images; no labels needed."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
+) -> None:
+    """Learn binary codes from labelled images and save the model.
+
+    End-to-end training that was interrupted goes on when the same command is given again.
+    """
+    from hashlens.models import CONFIG_FILE
+
+    if (output / CONFIG_FILE).exists() and not overwrite:
+        raise BadInput(f"{output} holds a model already; choose another folder, or add --overwrite.")
+    if output.exists() and not output.is_dir():
+        raise BadInput(f"{output} is a file; give a folder for the model.")
+    images = _open(source, split)
+    target = _open(adapt) if adapt else None
+
+    from hashlens.training import fit as train
+
+    model = train(
+        images,
+        method=_method(method, centres, margin, scale),
+        bits=bits,
+        backbone=backbone,
+        weights=weights,
+        image_size=image_size,
+        finetune=finetune,
+        paper=paper,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        validation=validation,
+        seed=seed,
+        device=device,
+        devices=devices,
+        checkpoints=output / "checkpoints",
+    )
+    if target is not None:
+        model.adapt(target, device)
+    model.save(output)
+    best = {entry["epoch"]: entry for entry in model.training["history"]}[model.training["best_epoch"]]
+    score = f", validation mAP {best['validation_mAP']:.4f}" if "validation_mAP" in best else ""
+    log.info(f"Saved {output}: epoch {best['epoch']}{score}.")
+
+
+@app.command()
+def index(
+    model: ModelFolder,
+    source: Source,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="INDEX", help="Folder of the index.")],
+    split: Split = None,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="First fit the model's batch norm to these images (a new index only).")
+    ] = False,
+    device: Device = None,
+) -> None:
+    """Encode every image of a source into an index.
+
+    Run it again to add new images, drop deleted ones and encode changed ones again.
+    """
+    images = _open(source, split)
+
+    from hashlens.index import Catalogue
+    from hashlens.models import HashModel
+
+    catalogue = Catalogue.create(output, HashModel.load(model), images if adapt else None, device)
+    changes = catalogue.update(images, device)
+    log.info(
+        f"{output}: {changes.added:,} added, {changes.changed:,} changed, {changes.removed:,} removed, "
+        f"{changes.unchanged:,} unchanged; {len(catalogue):,} images in all."
+    )
+    _list_skipped(changes.skipped)
+
+
+@app.command()
+def search(
+    index: Annotated[Path, typer.Argument(metavar="INDEX", help="A folder written by hashlens index.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Images to search with, or whole sources.")
+    ],
+    k: Annotated[int, typer.Option("-k", help="Results for each image.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    device: Device = None,
+) -> None:
+    """Find the images in an index that are most like the given ones."""
+    from hashlens.index import Catalogue
+
+    catalogue = Catalogue.open(index)
+    sources = [_open(image) for image in images]
+    model = catalogue.model()
+
+    from hashlens.codes import pack
+
+    answers: list[dict[str, Any]] = []
+    skipped: list[Skipped] = []
+    for source in sources:
+        for batch in model.encode_batches(source, device):
+            skipped += batch.skipped
+            hits = catalogue.search(pack(batch.continuous), k) if len(batch.items) else []
+            for item, found in zip(batch.items, hits, strict=True):
+                answers.append({"query": source.location(int(item)), "results": [vars(hit) for hit in found]})
+    if as_json:
+        print(json.dumps(answers, indent=2, ensure_ascii=False))
+    else:
+        for answer in answers:
+            print_results(answer)
+    _list_skipped(skipped)
+    if not answers:
+        raise BadInput("None of the given images can be read.")
+
+
+@app.command()
+def evaluate(
+    model: ModelFolder,
+    database: Annotated[str, typer.Option(metavar="SOURCE", help="Labelled images to search in.")],
+    queries: Annotated[str, typer.Option(metavar="SOURCE", help="Labelled images to search with.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="REPORT", help="Folder for the report.")],
+    at: Annotated[str, typer.Option(help="Ranking depths, separated by commas.")] = "100,1000,all",
+    device: Device = None,
+) -> None:
+    """Measure how good a search is: metrics.json, plots, and one page with results to look at."""
+    depths = _depths(at)
+    searched, asked = _open(database), _open(queries)
+
+    from hashlens.models import HashModel
+    from hashlens.reports import write_report
+
+    report = write_report(HashModel.load(model), searched, asked, output, depths, device)
+    print_metrics(report)
+    for note in report["notes"]:
+        log.warning("%s", note)
+    _list_skipped([*report["skipped"]["queries"], *report["skipped"]["database"]])
+    log.info(f"Wrote {output / 'metrics.json'} and {output / 'report.html'}.")
+
+
+@app.command()
+def centres(
+    classes: Annotated[int, typer.Option(help="Number of classes.")],
+    bits: Annotated[int, typer.Option(help="Code length, 8 to 1024.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="H.npy", help="File for the codebook.")],
+    generator: Annotated[str, typer.Option(help="bernoulli, hadamard or maximum-distance.")] = "maximum-distance",
+    seed: int = 0,
+) -> None:
+    """Make hash centres for classes, save them and show how good they are."""
+    import numpy as np
+
+    from hashlens.centres import GENERATORS, quality
+    from hashlens.files import replacing
+
+    if generator not in GENERATORS:
+        raise BadInput(f"There are no centres '{generator}'; use one of {', '.join(GENERATORS)}.")
+    codebook = GENERATORS[generator](classes, bits, seed)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output.with_suffix(".npy")) as temporary:
+        np.save(temporary, codebook)
+    if classes > 1:
+        print_facts(quality(codebook))
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(metavar="MODEL|INDEX", help="A folder written by fit or index.")],
+) -> None:
+    """Show what a model or an index is."""
+    from hashlens.index import Catalogue
+    from hashlens.index.catalogue import DATABASE_FILE
+    from hashlens.models import read_config
+
+    if (path / DATABASE_FILE).is_file():
+        _print_index(Catalogue.open(path))
+        return
+    config = read_config(path)
+    training, backbone = config["training"], config["backbone"]
+    best = next((e for e in training["history"] if e["epoch"] == training["best_epoch"]), {})
+    print_facts(
+        {
+            "method": config["method"]["name"],
+            "parameters": ", ".join(f"{name} {value}" for name, value in config["method"]["parameters"].items()),
+            "bits": config["bits"],
+            "backbone": f"{backbone['name']} at {backbone['preprocessing']['image_size']} pixels, "
+            + ("trained too" if config["finetuned"] else "frozen")
+            if backbone
+            else f"none: {config['feature_dimension']} given features",
+            "classes": f"{len(config['class_names'])}: {', '.join(config['class_names'][:8])}"
+            + (" …" if len(config["class_names"]) > 8 else ""),
+            "trained on": f"{training['images']:,} images of {training['source']}, seed {training['seed']}",
+            "best epoch": f"{training['best_epoch']} of {training['settings']['epochs']}",
+            "validation mAP": f"{best['validation_mAP']:.4f} on {training['held_out']:,} images"
+            if "validation_mAP" in best
+            else "nothing held out",
+            "adapted to": f"{training['adapted_to']:,} images" if "adapted_to" in training else "no",
+        }
+    )
+
+
+def _print_index(catalogue: Catalogue) -> None:
+    skipped = catalogue.skipped()
+    facts = {
+        "images": f"{len(catalogue):,}",
+        "bits": catalogue.bits,
+        "adapted": "yes" if catalogue.adapted else "no",
+        "model": catalogue.folder / "model",
+    }
+    print_facts(facts | {f"from {name}": f"{count:,}" for name, count in catalogue.sources().items()})
+    _list_skipped([f"{path}: {reason}" for path, reason in skipped])
+
+
+def _open(source: str, split: str | None = None) -> ImageSource | FeatureArray:
+    from hashlens.sources import open_source
+
+    return open_source(source, split)
+
+
+def _method(name: str, centres: str | None, margin: float | None, scale: str | None) -> Method:
+    from hashlens.methods import get_method
+
+    chosen = get_method(name)
+    given: dict[str, Any] = {
+        "centres": _codebook(centres) if centres and centres.endswith(".npy") else centres,
+        "margin": margin,
+        "scale": scale,
+    }
+    if scale is not None and scale not in ("sqrt", "auto"):
+        try:
+            given["scale"] = float(scale)
+        except ValueError:
+            raise BadInput(f"The scale is '{scale}'; use sqrt, auto or a number.") from None
+    return replace(chosen, **{name: value for name, value in given.items() if value is not None})
+
+
+def _codebook(path: str) -> Any:
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is not a .npy file of a codebook ({error}).") from None
+
+
+def _depths(text: str) -> list[int | None]:
+    depths: list[int | None] = []
+    for word in text.split(","):
+        if word.strip() == "all":
+            depths.append(None)
+        elif word.strip().isdecimal() and int(word) > 0:
+            depths.append(int(word))
+        else:
+            raise BadInput(
+                f"'{word}' is not a ranking depth; use whole numbers from 1, or all, as in 100,1000,all."
+            )
+    return depths
+
+
+def _list_skipped(skipped: Sequence[object]) -> None:
+    if skipped:
+        log.warning("%s files could not be read and were left out:", f"{len(skipped):,}")
+        for one in skipped:
+            log.info("  %s", one)
+
+
+class _PlainHandler(logging.Handler):
+    """Messages as they are, to wherever standard error points now (a progress bar redirects it)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        before = "warning: " if record.levelno >= logging.WARNING else ""
+        print(before + self.format(record), file=sys.stderr)
+
+
+def _speak_plainly() -> None:
+    """Show our messages and warnings as plain sentences; of several training processes, only the first's."""
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    log.setLevel(logging.INFO if first else logging.ERROR)
+    log.addHandler(_PlainHandler())
+    log.propagate = False
+    warnings.showwarning = lambda message, *_args, **_kwargs: log.warning("%s", message)

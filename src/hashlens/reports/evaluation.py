@@ -1,0 +1,113 @@
+"""Evaluate a model on images and write down what was found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hashlens.codes import pack
+from hashlens.errors import BadInput
+from hashlens.files import write_json
+from hashlens.metrics import code_statistics, evaluate
+from hashlens.models import HashModel
+from hashlens.reports.page import Side, result_rows, write_page
+from hashlens.reports.plots import draw_plots
+from hashlens.sources import ImageSource, as_source
+from hashlens.sources.labels import share_numbering
+
+METRICS_FILE = "metrics.json"
+PAGE_FILE = "report.html"
+
+
+def write_report(
+    model: HashModel,
+    database: Any,
+    queries: Any,
+    folder: str | os.PathLike[str],
+    at: Sequence[int | None] = (100, 1000, None),
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Encode queries and database, evaluate, and write metrics, plots and a page to a folder.
+
+    Args:
+        database, queries: labelled sources, or what :func:`hashlens.open_source` takes.
+        folder: is made if need be; gets ``metrics.json``, plots as PNG files, and ``report.html``, which needs
+            no other file.
+        at: ranking depths, see :func:`hashlens.metrics.evaluate`.
+
+    Returns:
+        What :func:`hashlens.metrics.evaluate` returns, and: ``skipped``, items that could not be read, for
+        ``queries`` and ``database``; ``queries_in_database``, the number of queries whose very image stands in
+        the database too; ``notes``, sentences on both; ``model`` and ``sources``.
+
+    Raises:
+        BadInput: a source has no labels, or nothing in it can be read.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    asked, searched = as_source(queries), as_source(database)
+    if asked.labels is None or searched.labels is None:
+        unlabelled = asked if asked.labels is None else searched
+        raise BadInput(f"{unlabelled.name} has no labels, so there is nothing to judge results by.")
+    encoded_queries = model.encode_all(asked, device, "Encoding queries")
+    encoded_database = model.encode_all(searched, device, "Encoding the database")
+    query_codes, database_codes = pack(encoded_queries.continuous), pack(encoded_database.continuous)
+    query_labels, database_labels, _ = share_numbering(
+        asked.labels[encoded_queries.items], asked.class_names,
+        searched.labels[encoded_database.items], searched.class_names,
+    )  # fmt: skip
+    report = evaluate(query_codes, query_labels, database_codes, database_labels, at, model.bits)
+    statistics = code_statistics(database_codes, model.bits, encoded_database.continuous)
+    report["codes"]["quantization_error"] = statistics["quantization_error"]
+    known = set(encoded_database.digests)
+    report["queries_in_database"] = sum(digest in known for digest in encoded_queries.digests)
+    report["skipped"] = {
+        "queries": [str(one) for one in encoded_queries.skipped],
+        "database": [str(one) for one in encoded_database.skipped],
+    }
+    report["notes"] = _notes(report)
+    report["model"] = {"method": model.method, "bits": model.bits, "fingerprint": model.fingerprint()}
+    report["sources"] = {"queries": asked.name, "database": searched.name}
+    write_json(folder / METRICS_FILE, report)
+    plots = draw_plots(report, folder)
+    rows = None
+    if isinstance(asked, ImageSource) and isinstance(searched, ImageSource):
+        rows = result_rows(
+            Side(asked, encoded_queries.items, query_codes, query_labels),
+            Side(searched, encoded_database.items, database_codes, database_labels),
+            model.bits,
+        )
+    write_page(folder / PAGE_FILE, _facts(model, report), report, plots, rows)
+    return report
+
+
+def _notes(report: dict[str, Any]) -> list[str]:
+    notes = []
+    if report["queries_in_database"]:
+        notes.append(
+            f"{report['queries_in_database']:,} of {report['queries']:,} query images stand in the database too "
+            "and find themselves, so the figures are too good; evaluate with images that are not in the database."
+        )
+    for side, skipped in report["skipped"].items():
+        if skipped:
+            notes.append(f"{len(skipped):,} images of the {side} could not be read and were left out.")
+    if report["queries_without_relevant"]:
+        notes.append(
+            f"{report['queries_without_relevant']:,} queries have nothing relevant in the database and count as 0."
+        )
+    return notes
+
+
+def _facts(model: HashModel, report: dict[str, Any]) -> dict[str, str]:
+    backbone = model.backbone
+    return {
+        "Method": f"{model.method['name']}, {model.bits} bits",
+        "Features": f"{backbone.name} at {backbone.preprocessing.image_size} pixels"
+        + (", trained too" if model.finetuned else ", frozen")
+        if backbone
+        else "given",
+        "Queries": f"{report['queries']:,} from {report['sources']['queries']}",
+        "Database": f"{report['database']:,} from {report['sources']['database']}",
+    }

@@ -1,0 +1,83 @@
+"""Pictures of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hashlens.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GOOD, BAD, NEUTRAL = "#1a7f37", "#cf222e", "#0969da"
+
+
+def draw_plots(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    """Draw every plot of an evaluation as a PNG file.
+
+    Args:
+        report: what :func:`hashlens.metrics.evaluate` returns.
+        folder: exists.
+
+    Returns:
+        The files by title.
+    """
+    # Figures are made without pyplot, which would look for a display.
+    from matplotlib.figure import Figure
+
+    files = {}
+    for title, (name, draw) in PLOTS.items():
+        figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        draw(axes, report)
+        axes.set_title(title, loc="left", fontsize=11)
+        files[title] = folder / f"{name}.png"
+        with replacing(files[title]) as temporary:
+            figure.savefig(temporary, dpi=150, format="png")
+    return files
+
+
+def _precision_recall(axes: Axes, report: Mapping[str, Any]) -> None:
+    curve = report["curves"]["precision_recall"]
+    axes.plot(curve["recall"], curve["precision"], color=NEUTRAL, marker=".", markersize=4)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
+
+
+def _precision_at_k(axes: Axes, report: Mapping[str, Any]) -> None:
+    curve = report["curves"]["precision_at_k"]
+    axes.plot(curve["k"], curve["precision"], color=NEUTRAL)
+    axes.set(xlabel="k, nearest results looked at", ylabel="precision@k", ylim=(0, 1.02), xscale="log")
+
+
+def _distances(axes: Axes, report: Mapping[str, Any]) -> None:
+    counts = report["curves"]["distances"]
+    for name, label, color in (
+        ("relevant", "relevant pairs (same class)", GOOD),
+        ("irrelevant", "irrelevant pairs", BAD),
+    ):
+        values = np.array(counts[name], np.float64)
+        if values.sum():
+            axes.bar(counts["distance"], values / values.sum(), width=1, alpha=0.5, color=color, label=label)
+    axes.set(xlabel="Hamming distance, bits", ylabel="share of pairs")
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _bit_balance(axes: Axes, report: Mapping[str, Any]) -> None:
+    balance = report["codes"]["bit_balance"]
+    axes.bar(range(len(balance)), balance, width=1, color=NEUTRAL, alpha=0.7)
+    axes.axhline(0.5, color="black", linewidth=1, linestyle="--")
+    axes.set(xlabel="bit", ylabel="share of ones in the database", ylim=(0, 1))
+
+
+PLOTS: dict[str, tuple[str, Callable[[Axes, Mapping[str, Any]], None]]] = {
+    "Precision and recall as the search radius grows": ("precision_recall", _precision_recall),
+    "Precision of the first k results": ("precision_at_k", _precision_at_k),
+    "Distances within and between classes": ("distances", _distances),
+    "How evenly each bit is used": ("bit_balance", _bit_balance),
+}

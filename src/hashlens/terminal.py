@@ -1,0 +1,53 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def print_metrics(report: Mapping[str, Any]) -> None:
+    """The main figures of :func:`hashlens.metrics.evaluate`."""
+    from rich.table import Table
+
+    table = Table("first k", "mAP@k", "worst … best order", "precision@k", "recall@k")
+    for name in report:
+        if name.startswith("mAP@") and "/" not in name:
+            depth = name.removeprefix("mAP@")
+            table.add_row(
+                depth,
+                f"{report[name]:.4f}",
+                f"{report[name + '/worst']:.4f} … {report[name + '/best']:.4f}",
+                *(f"{report[f'{kind}@{depth}']:.4f}" if depth != "all" else "" for kind in ("precision", "recall")),
+            )
+    _print(table)
+
+
+def print_results(answer: Mapping[str, Any]) -> None:
+    """The results of one search: ``query`` and ``results``, a list of dictionaries made from hits."""
+    from rich.table import Table
+
+    table = Table(title=answer["query"], title_justify="left")
+    table.add_column("rank", justify="right")
+    table.add_column("distance", justify="right")
+    table.add_column("label")
+    table.add_column("path", overflow="fold")
+    for hit in answer["results"]:
+        table.add_row(str(hit["rank"]), str(hit["distance"]), ", ".join(hit["labels"]), hit["path"])
+    _print(table)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Names and values, one a line."""
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
+    _print(table)
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, markup=False).print(table)

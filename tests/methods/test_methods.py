@@ -1,0 +1,199 @@
+"""Every method and every kind of centres, from codebook to gradient, and the figures of the papers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hashlens.centres import GENERATORS, check_codebook
+from hashlens.errors import BadInput
+from hashlens.methods import METHODS, SCHEDULES, OrthoHash, get_method
+from hashlens.models import HASH_LAYERS
+
+CLASSES, BITS = 6, 24
+
+
+def is_one_sentence(error: pytest.ExceptionInfo[BadInput]) -> bool:
+    text = str(error.value)
+    return text.endswith(".") and ". " not in text and "\n" not in text
+
+
+def targets_for(count: int, multi_label: bool) -> torch.Tensor:
+    classes = torch.arange(count) % CLASSES
+    if not multi_label:
+        return classes
+    marks = nn.functional.one_hot(classes, CLASSES)
+    marks[::2, 0] = 1
+    return marks
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_every_method_trains_its_hash_layer(name: str, multi_label: bool) -> None:
+    method = get_method(name)
+    codebook = method.codebook(CLASSES, BITS, seed=3)
+    objective = method.objective(codebook)
+    torch.manual_seed(0)
+    layer = HASH_LAYERS[method.hash_layer](10, BITS)
+    inputs = torch.randn(18, 10)
+    loss = objective(layer(inputs), targets_for(18, multi_label))
+    loss.backward()
+    assert codebook.shape == (CLASSES, BITS)
+    assert codebook.dtype == np.int8
+    assert loss.shape == ()
+    assert torch.isfinite(loss)
+    for parameter in layer.parameters():
+        assert parameter.grad is not None
+        assert torch.isfinite(parameter.grad).all()
+    assert layer.linear.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("centres", GENERATORS)
+@pytest.mark.parametrize("kind", ["cos", "arc"])
+def test_every_kind_of_centres_goes_with_every_margin(centres: str, kind: Any) -> None:
+    method = OrthoHash(centres=centres, margin_kind=kind)
+    codebook = method.codebook(CLASSES, BITS, seed=1)
+    np.testing.assert_array_equal(codebook, GENERATORS[centres](CLASSES, BITS, 1))
+    codes = torch.randn(12, BITS, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    loss = method.objective(codebook)(codes, targets_for(12, False))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert codes.grad is not None
+    assert (codes.grad.abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("centres", GENERATORS)
+@pytest.mark.parametrize(("classes", "bits"), [(2, 8), (7, 9), (100, 16), (40, 200)])
+def test_centres_are_distinct_and_depend_on_the_seed_alone(centres: str, classes: int, bits: int) -> None:
+    method = OrthoHash(centres=centres)
+    codebook = method.codebook(classes, bits, seed=5)
+    np.testing.assert_array_equal(check_codebook(codebook, classes, bits), codebook)
+    np.testing.assert_array_equal(method.codebook(classes, bits, seed=5), codebook)
+    assert (method.codebook(classes, bits, seed=6) != codebook).any()
+
+
+def test_a_codebook_of_ones_own_is_used() -> None:
+    given = GENERATORS["hadamard"](CLASSES, BITS, 9)
+    for form in (given, given.tolist(), given.astype(np.float64)):
+        codebook = OrthoHash(centres=form).codebook(CLASSES, BITS, seed=0)
+        np.testing.assert_array_equal(codebook, given)
+        assert codebook.dtype == np.int8
+
+
+@pytest.mark.parametrize(
+    ("centres", "says"),
+    [
+        pytest.param(np.ones((CLASSES, BITS)), "1 distinct", id="equal rows"),
+        pytest.param(np.zeros((CLASSES, BITS)), "−1 and +1", id="zeros"),
+        pytest.param(GENERATORS["hadamard"](CLASSES - 1, BITS, 0), "5 classes, but 6", id="a class short"),
+        pytest.param(GENERATORS["hadamard"](CLASSES, BITS + 8, 0), "32 bits, but 24", id="too long"),
+        pytest.param("gaussian", "'gaussian'", id="unknown name"),
+    ],
+)
+def test_centres_that_do_not_fit_are_refused_in_a_sentence(centres: Any, says: str) -> None:
+    with pytest.raises(BadInput) as error:
+        OrthoHash(centres=centres).codebook(CLASSES, BITS, seed=0)
+    assert says in str(error.value)
+    assert is_one_sentence(error)
+
+
+def test_unknown_centres_are_answered_with_the_known_ones() -> None:
+    with pytest.raises(BadInput) as error:
+        OrthoHash(centres="gaussian").codebook(CLASSES, BITS, seed=0)
+    assert all(name in str(error.value) for name in GENERATORS)
+
+
+@pytest.mark.parametrize("name", ["hashnet", "", "OrthoHash", "orthohash "])
+def test_unknown_methods_are_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(BadInput) as error:
+        get_method(name)
+    assert f"'{name}'" in str(error.value)
+    assert all(known in str(error.value) for known in METHODS)
+    assert is_one_sentence(error)
+
+
+def test_a_method_with_parameters_of_ones_own_passes_through() -> None:
+    method = OrthoHash(margin=0.4)
+    assert get_method(method) is method
+
+
+def test_published_names_stand_for_the_published_losses() -> None:
+    codes, targets = torch.randn(12, BITS, generator=torch.Generator().manual_seed(1)), targets_for(12, False)
+    codebook = GENERATORS["bernoulli"](CLASSES, BITS, 0)
+    cosines = nn.functional.normalize(codes, dim=1) @ torch.from_numpy(codebook).float().T / math.sqrt(BITS)
+    target = nn.functional.one_hot(targets, CLASSES).bool()
+    for name, lowered in (("orthohash", cosines - 0.2), ("orthoarc", torch.cos(torch.arccos(cosines) + 0.2))):
+        logits = math.sqrt(BITS) * torch.where(target, lowered, cosines)
+        wanted = nn.functional.cross_entropy(logits, targets).item()
+        np.testing.assert_array_equal(get_method(name).codebook(CLASSES, BITS, 0), codebook)
+        assert get_method(name).objective(codebook)(codes, targets).item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_parameters_of_a_method_reach_its_objective() -> None:
+    codebook = GENERATORS["bernoulli"](CLASSES, BITS, 0)
+    codes, targets = torch.randn(12, BITS, generator=torch.Generator().manual_seed(1)), targets_for(12, False)
+    plain = OrthoHash().objective(codebook)(codes, targets)
+    for change in ({"scale": 2.0}, {"margin": 0.5}, {"margin_kind": "arc"}, {"scale": "auto"}):
+        assert OrthoHash(**change).objective(codebook)(codes, targets) != plain
+    with_term = OrthoHash(quantization="l2", quantization_weight=0.5).objective(codebook)(codes, targets)
+    gaps = codes - torch.where(codes > 0, 1.0, -1.0)
+    assert with_term.item() == pytest.approx(plain.item() + 0.5 * gaps.square().mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["orthohash", "orthoarc"])
+@pytest.mark.parametrize(("finetune", "epochs", "rate"), [(True, 100, 1e-4), (False, 10, 1e-3)])
+def test_paper_settings_of_orthohash_are_those_of_the_paper(
+    name: str, finetune: bool, epochs: int, rate: float
+) -> None:
+    settings = get_method(name).settings(finetune=finetune, paper=True)
+    assert settings.epochs == epochs
+    assert settings.batch_size == 256
+    assert settings.learning_rate == rate
+    assert settings.backbone_rate == 0.1
+    assert settings.weight_decay == 5e-4
+    assert settings.schedule == "step"
+    assert settings.feature_dropout == 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("finetune", [False, True])
+@pytest.mark.parametrize("paper", [False, True])
+def test_settings_of_every_method_make_sense(name: str, finetune: bool, paper: bool) -> None:
+    settings = get_method(name).settings(finetune=finetune, paper=paper)
+    assert settings.epochs >= 1
+    assert settings.batch_size >= 2
+    assert settings.learning_rate > 0
+    assert settings.weight_decay >= 0
+    assert settings.schedule in SCHEDULES
+    assert 0 < settings.backbone_rate <= 1
+    assert 0 <= settings.feature_dropout < 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_cannot_be_changed_by_accident(name: str) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        get_method(name).margin = 1.0  # type: ignore[misc]
+
+
+def test_the_step_schedule_divides_the_rate_by_ten_after_four_fifths() -> None:
+    step = SCHEDULES["step"]
+    assert [step(progress / 100) for progress in range(80)] == [1] * 80
+    assert [step(progress / 100) for progress in range(80, 101)] == pytest.approx([0.1] * 21)
+
+
+def test_the_cosine_schedule_warms_up_and_falls_to_zero() -> None:
+    factors = [SCHEDULES["cosine"](progress / 1000) for progress in range(1001)]
+    assert 0 < factors[0] < 0.1
+    assert factors[25] == pytest.approx(0.5)
+    assert factors[50] == pytest.approx(1)
+    assert factors[525] == pytest.approx(0.5)
+    assert factors[-1] == pytest.approx(0, abs=1e-12)
+    assert factors[1:51] == sorted(factors[1:51])
+    assert factors[50:] == sorted(factors[50:], reverse=True)
+    assert all(0 <= factor <= 1 for factor in factors)
