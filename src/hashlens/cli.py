@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -164,6 +163,7 @@ def index(
 
     from hashlens.index import Catalogue
     from hashlens.models import HashModel
+    from hashlens.sources.reading import tell_skipped
 
     catalogue = Catalogue.create(output, HashModel.load(model), images if adapt else None, device)
     changes = catalogue.update(images, device)
@@ -171,7 +171,7 @@ def index(
         f"{output}: {changes.added:,} added, {changes.changed:,} changed, {changes.removed:,} removed, "
         f"{changes.unchanged:,} unchanged; {len(catalogue):,} images in all."
     )
-    _list_skipped(changes.skipped)
+    tell_skipped(changes.skipped)
 
 
 @app.command()
@@ -192,6 +192,7 @@ def search(
     model = catalogue.model()
 
     from hashlens.codes import pack
+    from hashlens.sources.reading import tell_skipped
 
     answers: list[dict[str, Any]] = []
     skipped: list[Skipped] = []
@@ -206,7 +207,7 @@ def search(
     else:
         for answer in answers:
             print_results(answer)
-    _list_skipped(skipped)
+    tell_skipped(skipped)
     if not answers:
         raise BadInput("None of the given images can be read.")
 
@@ -231,7 +232,8 @@ def evaluate(
     print_metrics(report)
     for note in report["notes"]:
         log.warning("%s", note)
-    _list_skipped([*report["skipped"]["queries"], *report["skipped"]["database"]])
+    for one in [*report["skipped"]["queries"], *report["skipped"]["database"]]:
+        log.info("  %s", one)
     log.info(f"Wrote {output / 'metrics.json'} and {output / 'report.html'}.")
 
 
@@ -266,14 +268,16 @@ def info(
     """Show what a model or an index is."""
     from hashlens.index import Catalogue
     from hashlens.index.catalogue import DATABASE_FILE
-    from hashlens.models import read_config
+    from hashlens.models import CONFIG_FILE, read_config
 
     if (path / DATABASE_FILE).is_file():
         _print_index(Catalogue.open(path))
         return
+    if not (path / CONFIG_FILE).is_file():
+        raise BadInput(f"{path} is neither a model nor an index.")
     config = read_config(path)
     training, backbone = config["training"], config["backbone"]
-    best = next((e for e in training["history"] if e["epoch"] == training["best_epoch"]), {})
+    best = {entry["epoch"]: entry for entry in training["history"]}[training["best_epoch"]]
     print_facts(
         {
             "method": config["method"]["name"],
@@ -296,7 +300,6 @@ def info(
 
 
 def _print_index(catalogue: Catalogue) -> None:
-    skipped = catalogue.skipped()
     facts = {
         "images": f"{len(catalogue):,}",
         "bits": catalogue.bits,
@@ -304,7 +307,8 @@ def _print_index(catalogue: Catalogue) -> None:
         "model": catalogue.folder / "model",
     }
     print_facts(facts | {f"from {name}": f"{count:,}" for name, count in catalogue.sources().items()})
-    _list_skipped([f"{path}: {reason}" for path, reason in skipped])
+    for path, reason in catalogue.skipped():
+        log.info("not indexed: %s: %s", path, reason)
 
 
 def _open(source: str, split: str | None = None) -> ImageSource | FeatureArray:
@@ -347,17 +351,8 @@ def _depths(text: str) -> list[int | None]:
         elif word.strip().isdecimal() and int(word) > 0:
             depths.append(int(word))
         else:
-            raise BadInput(
-                f"'{word}' is not a ranking depth; use whole numbers from 1, or all, as in 100,1000,all."
-            )
+            raise BadInput(f"'{word}' is not a ranking depth; use numbers from 1, or all, as in 100,1000,all.")
     return depths
-
-
-def _list_skipped(skipped: Sequence[object]) -> None:
-    if skipped:
-        log.warning("%s files could not be read and were left out:", f"{len(skipped):,}")
-        for one in skipped:
-            log.info("  %s", one)
 
 
 class _PlainHandler(logging.Handler):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -84,4 +83,4 @@ def _images() -> tuple[ImageSource, ImageSource]:
 
 
 def _say(text: str) -> None:
-    print(f"\n{text}", file=sys.stderr)
+    print(f"\n{text}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import textwrap
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,17 @@ FORMAT = "hashlens-model"
 VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+FIELDS: dict[str, tuple[type, ...]] = {
+    "bits": (int,),
+    "hash_layer": (str,),
+    "feature_dimension": (int,),
+    "backbone": (dict, type(None)),
+    "finetuned": (bool,),
+    "method": (dict,),
+    "class_names": (list,),
+    "training": (dict,),
+    "weights_sha256": (str,),
+}
 
 
 class SkippedImagesWarning(UserWarning):
@@ -262,6 +274,7 @@ class HashModel:
         Raises:
             BadInput: the folder or a file in it is missing, damaged, or not a HashLens model.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load
 
         folder = Path(folder)
@@ -270,17 +283,20 @@ class HashModel:
             weights = (folder / WEIGHTS_FILE).read_bytes()
         except OSError:
             raise BadInput(f"{folder} has a {CONFIG_FILE} but no {WEIGHTS_FILE}; copy or train it again.") from None
-        if hashlib.sha256(weights).hexdigest() != config.get("weights_sha256"):
+        if hashlib.sha256(weights).hexdigest() != config["weights_sha256"]:
             raise BadInput(f"{folder / WEIGHTS_FILE} is damaged or belongs to another model than {CONFIG_FILE}.")
         try:
             tensors = load(weights)
             codebook = tensors.pop("codebook").numpy()
-            backbone = Backbone.from_config(config["backbone"]) if config["backbone"] else None
+            backbone = Backbone.from_config(config["backbone"]) if config["backbone"] is not None else None
             layer = HASH_LAYERS[config["hash_layer"]](config["feature_dimension"], config["bits"])
             network = HashNetwork(backbone, layer)
             network.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise BadInput(f"{folder} is not a complete HashLens model ({str(error).splitlines()[0]}).") from None
+        except (KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+            reason = textwrap.shorten(str(error), 200)
+            raise BadInput(f"{folder} is not a complete HashLens model ({reason}).") from None
+        if codebook.shape != (len(config["class_names"]), config["bits"]):
+            raise BadInput(f"{folder} has class_names or bits that do not fit its {codebook.shape} codebook.")
         return cls(
             network=network,
             bits=config["bits"],
@@ -310,4 +326,9 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise BadInput(f"{path} does not describe a HashLens model.")
     if config.get("version") != VERSION:
         raise BadInput(f"{path} has format version {config.get('version')}; this HashLens reads version {VERSION}.")
+    for name, types in FIELDS.items():
+        if type(config.get(name, ...)) not in types:
+            raise BadInput(f"{path} is damaged: '{name}' is missing or not of the right type.")
+    if "name" not in config["method"] or not all(isinstance(name, str) for name in config["class_names"]):
+        raise BadInput(f"{path} is damaged: the method has no name, or a class name is not text.")
     return config

@@ -1,13 +1,17 @@
-"""Going once through all images of a source."""
+"""Images that cannot be read: finding them, and telling of them."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from hashlens.codes.distances import available_threads
 from hashlens.progress import progress_bar
 from hashlens.sources.decoding import UnreadableImage
 from hashlens.sources.source import ImageSource, Skipped
+
+log = logging.getLogger("hashlens")
 
 
 def find_unreadable(source: ImageSource) -> list[Skipped]:
@@ -27,3 +31,11 @@ def find_unreadable(source: ImageSource) -> list[Skipped]:
             if result:
                 found.append(result)
     return found
+
+
+def tell_skipped(skipped: Sequence[Skipped]) -> None:
+    """Log how many images were left out and list them with the reasons."""
+    if skipped:
+        log.warning("Cannot read %s of the images; left out:", f"{len(skipped):,}")
+        for one in skipped:
+            log.info("  %s", one)

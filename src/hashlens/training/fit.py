@@ -25,7 +25,7 @@ from hashlens.methods import Method, TrainingSettings, get_method
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork
 from hashlens.sources import FeatureArray, ImageSource, Skipped, as_source
 from hashlens.sources.labels import Labels
-from hashlens.sources.reading import find_unreadable
+from hashlens.sources.reading import find_unreadable, tell_skipped
 from hashlens.training.datasets import FeatureDataset, PixelDataset, ShuffleByEpoch, keep_batch
 from hashlens.training.loop import HashTraining, KeepBest, ShowProgress
 from hashlens.training.split import hold_out
@@ -167,10 +167,7 @@ def _prepare(
     else:
         features = extract_features(source, backbone, device)
         skipped, kept, inputs = features.skipped, features.items, torch.from_numpy(features.values)
-    if skipped:
-        log.warning("%d of %d images cannot be read and are left out:", len(skipped), len(source))
-        for one in skipped:
-            log.warning("  %s", one)
+    tell_skipped(skipped)
     if not len(kept):
         raise BadInput(f"{source.name} has no labelled image that can be read.")
     assert source.labels is not None
