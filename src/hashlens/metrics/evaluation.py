@@ -12,6 +12,7 @@ from hashlens.codes.distances import available_threads, compiled, even_slices, r
 from hashlens.codes.packing import as_packed
 from hashlens.errors import BadInput
 from hashlens.metrics.code_statistics import code_statistics
+from hashlens.metrics.hierarchical import hierarchical_scores
 from hashlens.metrics.histograms import TASKS_PER_THREAD, Comparison
 from hashlens.metrics.relevance import relevance
 from hashlens.metrics.ties import average_precision, expected_hits, normalized_discounted_gain
@@ -27,6 +28,7 @@ def evaluate(
     database_codes: ArrayLike,
     database_labels: ArrayLike,
     at: Sequence[int | None] = (100, 1000, None),
+    taxonomy: ArrayLike | None = None,
     bits: int | None = None,
 ) -> dict[str, Any]:
     """Judge codes by how well searching the database with the queries finds what is relevant.
@@ -44,16 +46,18 @@ def evaluate(
         query_labels, database_labels: (·,) classes (integers, −1 for none, or strings) or (·, C) multi-hot;
             relevant is what has the same class, or shares a label.
         at: ranking depths; ``None`` is the whole database. A depth beyond N counts the N there are.
+        taxonomy: (C, C) distances between classes in [0, 1], for labels that are class numbers 0 … C − 1.
         bits: K, where the codes are packed and K is not a multiple of 8.
 
     Returns:
         A dictionary that JSON can hold. For every k in ``at`` ("all" for ``None``): ``mAP@k``,
         ``mAP@k/worst``, ``mAP@k/best`` and ``ndcg@k`` (binary gains), and, but for "all", ``precision@k``
-        and ``recall@k``. ``precision@radius2``: share of relevant items within distance 2, 0 for a query
-        that finds none there. ``curves``: ``precision_recall`` over distance thresholds,
-        ``precision_at_k``, and ``distances`` of relevant and irrelevant pairs. ``codes``: the database's
-        :func:`code_statistics`. ``queries``, ``database``, ``bits``, and ``queries_without_relevant``
-        (queries with nothing to find; they count as 0).
+        and ``recall@k``. With ``taxonomy`` also ``mAHP@k`` and ``HP@k``, see
+        :func:`hashlens.metrics.hierarchical.hierarchical_scores`. ``precision@radius2``: share of relevant
+        items within distance 2, 0 for a query that finds none there. ``curves``: ``precision_recall`` over
+        distance thresholds, ``precision_at_k``, and ``distances`` of relevant and irrelevant pairs.
+        ``codes``: the database's :func:`code_statistics`. ``queries``, ``database``, ``bits``, and
+        ``queries_without_relevant`` (queries with nothing to find; they count as 0).
 
     Raises:
         BadInput: shapes that do not go together, no queries, an empty database, or a depth below 1.
@@ -77,6 +81,15 @@ def evaluate(
         if depth is not None:
             report |= {f"precision@{name}": precision, f"recall@{name}": recall}
         report[f"ndcg@{name}"] = gain
+    if taxonomy is not None:
+        hierarchical = hierarchical_scores(
+            as_packed(query_codes, bits)[0], query_labels, as_packed(database_codes, bits)[0], database_labels,
+            compared.bits, taxonomy, cuts,
+        )  # fmt: skip
+        for place, depth in enumerate(depths):
+            name = "all" if depth is None else str(depth)
+            report[f"mAHP@{name}"] = float(hierarchical.average_precision[place])
+            report[f"HP@{name}"] = float(hierarchical.precision[place])
     radius_precision, radius_recall = sums.precision_at_radius / count, sums.recall_at_radius / count
     report[f"precision@radius{RADIUS}"] = float(radius_precision[min(RADIUS, compared.bits)])
     within, between = sums.relevant, sums.total - sums.relevant

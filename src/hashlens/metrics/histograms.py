@@ -75,14 +75,15 @@ class Comparison:
 @compiled
 def _count_same_class(words, queries, starts, stops, totals, relevants):
     for q in range(len(queries)):
-        _add_counts(words, queries[q], starts[q], stops[q], relevants[q])
+        add_counts(words, queries[q], starts[q], stops[q], relevants[q])
         totals[q] += relevants[q]
-        _add_counts(words, queries[q], 0, starts[q], totals[q])
-        _add_counts(words, queries[q], stops[q], words.shape[1], totals[q])
+        add_counts(words, queries[q], 0, starts[q], totals[q])
+        add_counts(words, queries[q], stops[q], words.shape[1], totals[q])
 
 
 @compiled
-def _add_counts(words, query, start, stop, counts):
+def add_counts(words, query, start, stop, counts):
+    """Add to ``counts`` (K + 1,) how many of codes ``start`` … ``stop`` − 1 are at each distance."""
     block = np.empty(BLOCK, np.int16)
     # Neighbouring items often have equal distances; four counters in turn do not wait for each other.
     lanes = np.zeros((4, len(counts)), np.int64)

@@ -58,7 +58,7 @@ def write_report(
         asked.labels[encoded_queries.items], asked.class_names,
         searched.labels[encoded_database.items], searched.class_names,
     )  # fmt: skip
-    report = evaluate(query_codes, query_labels, database_codes, database_labels, at, model.bits)
+    report = evaluate(query_codes, query_labels, database_codes, database_labels, at, bits=model.bits)
     statistics = code_statistics(database_codes, model.bits, encoded_database.continuous)
     report["codes"]["quantization_error"] = statistics["quantization_error"]
     known = set(encoded_database.digests)

@@ -36,6 +36,5 @@ def find_unreadable(source: ImageSource) -> list[Skipped]:
 def tell_skipped(skipped: Sequence[Skipped]) -> None:
     """Log how many images were left out and list them with the reasons."""
     if skipped:
-        log.warning("Cannot read %s of the images; left out:", f"{len(skipped):,}")
-        for one in skipped:
-            log.info("  %s", one)
+        listed = "".join(f"\n  {one}" for one in skipped)
+        log.warning("%s of the images cannot be read and are left out:%s", f"{len(skipped):,}", listed)
