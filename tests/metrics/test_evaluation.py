@@ -213,7 +213,7 @@ def test_every_figure_by_brute_force(labels, bits: int, seed: int) -> None:
     at = (1, 3, None, 7, 10, 25)
     by_hand = ByHand(queries, query_labels, database, database_labels)
     check_report(evaluate(queries, query_labels, database, database_labels, at), by_hand, at)
-    packed = evaluate(pack(queries), query_labels, pack(database), database_labels, at, bits)
+    packed = evaluate(pack(queries), query_labels, pack(database), database_labels, at, bits=bits)
     check_report(packed, by_hand, at)
     for k in at:
         found = mean_average_precision(queries, query_labels, database, database_labels, k)

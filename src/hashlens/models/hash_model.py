@@ -241,7 +241,7 @@ class HashModel:
         from safetensors.torch import save
 
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
-        return save({**tensors, "codebook": torch.from_numpy(self.codebook)})
+        return save({**tensors, "codebook": torch.from_numpy(np.ascontiguousarray(self.codebook))})
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``config.json`` and ``model.safetensors`` to a folder, which is made if need be."""

@@ -18,6 +18,8 @@ Batch = tuple[Tensor, Tensor, Tensor]  # inputs, targets, item numbers
 class FeatureDataset(Dataset):
     """Features and targets; a batch is one indexing operation.
 
+    Items are asked for by the numbers of :class:`ShuffleByEpoch`.
+
     Args:
         features: (N, D).
         targets: (N,) or (N, C).
@@ -31,42 +33,55 @@ class FeatureDataset(Dataset):
         return len(self._features)
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
-        chosen = torch.as_tensor(items)
+        chosen = torch.as_tensor(items) % len(self)
         return self._features[chosen], self._targets[chosen], chosen
 
 
 class PixelDataset(Dataset):
     """Readable images of a source as the backbone takes them, and their targets.
 
+    Items are asked for by the numbers of :class:`ShuffleByEpoch`. What is done to an image at random depends
+    on the seed, the epoch and the item alone, so that training can resume.
+
     Args:
         targets: (N,) or (N, C), one for each item of ``source``.
         augment: crop at random (between a quarter and all of the picture) and mirror half of the images.
     """
 
-    def __init__(self, source: ImageSource, targets: Tensor, preprocessing: Preprocessing, augment: bool) -> None:
+    def __init__(
+        self, source: ImageSource, targets: Tensor, preprocessing: Preprocessing, augment: bool, seed: int = 0
+    ) -> None:
         self._source = source
         self._targets = targets
         self._preprocessing = preprocessing
         self._augment = augment
+        self._seed = seed
 
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, item: int) -> Batch:
+    def __getitem__(self, number: int) -> Batch:
         from torchvision.transforms import v2
 
+        item = number % len(self)
         size = self._preprocessing.image_size
         if not self._augment:
             pixels = self._preprocessing(self._source.image(item, size))
         else:
             crop = v2.RandomResizedCrop(size, scale=(0.25, 1.0), interpolation=v2.InterpolationMode.BICUBIC)
-            cropped = v2.RandomHorizontalFlip()(crop(self._source.image(item, 2 * size)))
+            image = self._source.image(item, 2 * size)
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(seed_for(self._seed, number))
+                cropped = v2.RandomHorizontalFlip()(crop(image))
             pixels = v2.functional.pil_to_tensor(cropped)
         return pixels, self._targets[item], torch.tensor(item)
 
 
 class ShuffleByEpoch(Sampler[int]):
-    """A new order for each epoch that depends on the seed and the epoch alone, so that training can resume."""
+    """A new order for each epoch that depends on the seed and the epoch alone, so that training can resume.
+
+    Yields epoch · N + item, so that the data set, which may live in another process, knows the epoch.
+    """
 
     def __init__(self, count: int, seed: int) -> None:
         self._count = count
@@ -81,8 +96,14 @@ class ShuffleByEpoch(Sampler[int]):
         return self._count
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
-        yield from torch.randperm(self._count, generator=generator).tolist()
+        generator = torch.Generator().manual_seed(seed_for(self._seed, self._epoch))
+        order = torch.randperm(self._count, generator=generator)
+        yield from (order + self._epoch * self._count).tolist()
+
+
+def seed_for(seed: int, number: int) -> int:
+    """A seed for one of many uses of random numbers in a training that has a seed itself."""
+    return (seed * 1_000_003 + number) % 2**63
 
 
 def keep_batch(batch: Any) -> Any:

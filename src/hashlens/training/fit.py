@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import math
 import os
-import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,10 @@ def fit(
         raise BadInput(f"{source.name} has no labels to train with; put images in class folders or give a table.")
     if not 0 <= validation < 1:
         raise BadInput(f"The validation share is {validation}; it must be at least 0 and below 1.")
+    if seed < 0:
+        raise BadInput(f"The seed is {seed}; it must be 0 or more.")
+    if devices < 1:
+        raise BadInput(f"The number of devices is {devices}; it must be at least 1.")
     where = choose_device(device)
     if finetune is None:
         finetune = where.type == "cuda" and isinstance(source, ImageSource)
@@ -111,15 +117,23 @@ def fit(
         dimension = network_of.dimension if network_of else prepared.inputs.shape[1]
         layer = HASH_LAYERS[chosen.hash_layer](dimension, bits)
         network = HashNetwork(network_of if finetune else None, layer, settings.feature_dropout)
-        loop = HashTraining(network, chosen.objective(codebook), settings, prepared.labels[held_out])
-        loaders = _loaders(prepared, network_of, finetune, settings, train_items, held_out, seed)
+        loop = HashTraining(network, chosen.objective(codebook), settings, prepared.labels[held_out], seed)
+        devices = devices if finetune else 1
+        loaders = _loaders(prepared, network_of, finetune, settings, train_items, held_out, seed, devices)
         description = {
             "source": source.name, "images": len(train_items), "held_out": len(held_out), "seed": seed,
             "settings": asdict(settings), "paper": paper, "finetune": finetune,
         }  # fmt: skip
-        identity = description | {"bits": bits, "method": repr(chosen), "backbone": backbone}
-        saving = _Checkpoints(checkpoints, identity) if finetune and checkpoints else None
-        best = _train(loop, loaders, settings, where, devices if finetune else 1, saving)
+        saving = None
+        if finetune and checkpoints:
+            assert network_of is not None
+            data = (codebook, prepared.labels, train_items)
+            identity = description | {
+                "bits": bits, "method": f"{type(chosen).__name__} {_describe(chosen)}", "backbone": backbone,
+                "backbone_fingerprint": network_of.fingerprint(), "data_fingerprint": _digest(*data),
+            }  # fmt: skip
+            saving = _Checkpoints(checkpoints, identity)
+        best = _train(loop, loaders, settings, where, devices, saving)
     network.load_state_dict(best.weights)
     if saving:
         saving.remove()
@@ -191,16 +205,26 @@ def _quote(names: Sequence[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
+def _digest(*arrays: NDArray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def _override(
     settings: TrainingSettings, epochs: int | None, batch_size: int | None, learning_rate: float | None
 ) -> TrainingSettings:
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    least = {"epochs": 1, "batch_size": 2}  # batch norm needs two items
     for name, value in given.items():
-        least = 2 if name == "batch_size" else 0  # batch norm needs two items
-        if value is not None and not (value > 0 and value >= least):
-            raise BadInput(
-                f"{name.replace('_', ' ')} is {value}; it must be {'at least 2' if least else 'positive'}."
-            )
+        if value is None:
+            continue
+        if name in least and not (value >= least[name] and value % 1 == 0):
+            raise BadInput(f"{name.replace('_', ' ')} is {value}; it must be a whole number from {least[name]} up.")
+        if not 0 < value < math.inf:
+            raise BadInput(f"{name.replace('_', ' ')} is {value}; it must be positive and finite.")
     return replace(settings, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
@@ -219,8 +243,11 @@ def _loaders(
     train_items: NDArray[np.int64],
     held_out: NDArray[np.int64],
     seed: int,
+    devices: int,
 ) -> tuple[DataLoader, DataLoader | None]:
-    batch = min(settings.batch_size, len(train_items))
+    batch = min(settings.batch_size, len(train_items) // devices)  # each process takes its share
+    if batch < 2:
+        raise BadInput(f"{len(train_items)} training images are too few to share among {devices} devices.")
     targets = torch.from_numpy(prepared.labels)
 
     def loader(items: NDArray[np.int64], train: bool) -> DataLoader:
@@ -231,7 +258,8 @@ def _loaders(
             dataset = FeatureDataset(prepared.inputs[items], targets[items])
             return DataLoader(dataset, collate_fn=keep_batch, **options)
         assert backbone is not None
-        pixels = PixelDataset(prepared.inputs.select(items), targets[items], backbone.preprocessing, augment=train)
+        images = prepared.inputs.select(items)
+        pixels = PixelDataset(images, targets[items], backbone.preprocessing, train, seed)
         workers = max(1, (os.cpu_count() or 2) - 1)
         return DataLoader(
             pixels,
@@ -250,21 +278,25 @@ class _Checkpoints:
     def __init__(self, folder: str | os.PathLike[str], identity: dict[str, Any]) -> None:
         self.folder = Path(folder)
         self.resume_from: Path | None = None
-        marker = self.folder / "training.json"
-        last = self.folder / "last.ckpt"
-        text = json.dumps(identity, default=str)
-        if last.is_file() and marker.is_file():
-            if marker.read_text(encoding="utf-8").strip() != json.dumps(json.loads(text), indent=2):
+        self._marker = self.folder / "training.json"
+        self._last = self.folder / "last.ckpt"
+        identity = json.loads(json.dumps(identity))  # as it will be read back
+        if self._last.is_file() and self._marker.is_file():
+            if json.loads(self._marker.read_text(encoding="utf-8")) != identity:
                 raise BadInput(
                     f"{folder} holds an unfinished training with other settings; go on with those, or delete it."
                 )
-            self.resume_from = last
+            self.resume_from = self._last
             log.info("going on with the unfinished training in %s", folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(marker, json.loads(text))
+        write_json(self._marker, identity)
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove what was saved, and the folder if it holds nothing else."""
+        with suppress(OSError):
+            self._last.unlink(missing_ok=True)
+            self._marker.unlink(missing_ok=True)
+            self.folder.rmdir()
 
 
 def _train(

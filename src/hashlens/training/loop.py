@@ -18,7 +18,7 @@ from hashlens.metrics import mean_average_precision
 from hashlens.models import HashNetwork
 from hashlens.progress import progress_bar
 from hashlens.sources.labels import Labels
-from hashlens.training.datasets import Batch
+from hashlens.training.datasets import Batch, seed_for
 
 log = logging.getLogger("hashlens")
 
@@ -29,6 +29,7 @@ class HashTraining(L.LightningModule):
     Args:
         held_out_labels: (V,) or (V, C), labels of the held-out items in the order of their numbers; empty
             where nothing is held out.
+        seed: of random numbers in the network, such as dropout; they depend on it and the epoch alone.
     """
 
     def __init__(
@@ -37,13 +38,18 @@ class HashTraining(L.LightningModule):
         objective: nn.Module,
         settings: TrainingSettings,
         held_out_labels: Labels,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
         self._settings = settings
         self._held_out_labels = held_out_labels
+        self._seed = seed
         self._held_out_codes: list[tuple[Tensor, Tensor]] = []
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(seed_for(self._seed, self.current_epoch))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         inputs, targets, _items = batch
@@ -120,7 +126,8 @@ class KeepBest(Callback):
             log.info("epoch %d of %d: loss %.4f%s", epoch, trainer.max_epochs, entry["loss"], note)
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+        # Not all of __dict__: Lightning adds attributes of its own, which no checkpoint can be read with.
+        return {name: getattr(self, name) for name in ("history", "weights", "best_epoch", "best_score")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.__dict__.update(state_dict)

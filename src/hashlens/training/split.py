@@ -15,8 +15,8 @@ LARGEST_HELD_OUT = 10_000  # more would make the figure more exact than it need 
 def hold_out(labels: Labels, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split items into those to train on and those to validate on.
 
-    Held-out images search among each other, so a class gives at least two of its images or none. Label sets
-    are drawn at random.
+    Held-out images search among each other, so a class gives at least two of its images or none, and never
+    all. Label sets are drawn at random.
 
     Args:
         labels: (N,) class numbers or (N, C) multi-hot.
@@ -30,13 +30,14 @@ def hold_out(labels: Labels, share: float, seed: int) -> tuple[NDArray[np.int64]
     count = len(labels)
     share = min(share, LARGEST_HELD_OUT / count)
     if labels.ndim == 2:
-        held_out = np.sort(random.permutation(count)[: round(share * count)])
+        held_out = np.sort(random.permutation(count)[: min(round(share * count), count - 2)])
     else:
         chosen = [np.empty(0, np.int64)]
         for number in np.unique(labels):
             members = np.flatnonzero(labels == number)
             if share > 0 and len(members) >= SMALLEST_CLASS:
-                chosen.append(random.permutation(members)[: max(2, round(share * len(members)))])
+                wanted = min(max(2, round(share * len(members))), len(members) - 1)
+                chosen.append(random.permutation(members)[:wanted])
         held_out = np.sort(np.concatenate(chosen))
     if len(held_out) < SMALLEST_HELD_OUT:
         held_out = np.empty(0, np.int64)

@@ -1,0 +1,266 @@
+"""The index on disk: what it holds after changes, crashes and misuse."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hashlens as hl
+from hashlens.backbones import extraction
+from hashlens.errors import BadInput
+from hashlens.index import Catalogue
+from hashlens.models import HashModel, SkippedImagesWarning
+
+KILLED_INDEXER = """
+import os, signal, sys
+import hashlens as hl
+from hashlens.models import HashModel
+
+model, source, folder = sys.argv[1:]
+encode_batches = HashModel.encode_batches
+
+def dying(self, *args, **kwargs):
+    for number, batch in enumerate(encode_batches(self, *args, **kwargs)):
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield batch
+
+HashModel.encode_batches = dying
+hl.Catalogue.create(folder, HashModel.load(model)).update(hl.open_source(source))
+"""
+
+
+def write_digits(folder: Path, numbers: range) -> None:
+    digits = hl.open_source("digits")
+    for number in numbers:
+        (folder / digits.label_names(number)[0]).mkdir(parents=True, exist_ok=True)
+        digits.image(number).save(folder / digits.label_names(number)[0] / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> HashModel:
+    folder = tmp_path_factory.mktemp("training")
+    write_digits(folder, range(60))
+    return hl.fit(folder, bits=20, image_size=32, epochs=2, finetune=False)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    write_digits(tmp_path / "photos", range(40))
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, model: HashModel, photos: Path) -> Catalogue:
+    catalogue = Catalogue.create(tmp_path / "index", model)
+    catalogue.update(hl.open_source(photos))
+    return catalogue
+
+
+def paths_of(catalogue: Catalogue, source: Path) -> set[str]:
+    hits = catalogue.search(catalogue.model().encode(next(source.glob("*/*.png"))), k=10_000)[0]
+    return {hit.path for hit in hits}
+
+
+def check_holds_exactly(catalogue: Catalogue, photos: Path) -> None:
+    """The catalogue answers as a fresh search over the folder's readable images would."""
+    source, model = hl.open_source(photos), catalogue.model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkippedImagesWarning)
+        codes, items = model.encode(source, return_items=True)
+    query = codes[:1]
+    distances, rows = hl.HammingIndex.build(codes, model.bits).search(query, len(codes))
+    hits = catalogue.search(query, k=len(codes) + 5)[0]
+    assert sorted((hit.distance, hit.path, hit.labels) for hit in hits) == sorted(
+        (int(distance), source.location(int(items[row])), tuple(source.label_names(int(items[row]))))
+        for distance, row in zip(distances[0], rows[0], strict=True)
+    )
+    assert [hit.rank for hit in hits] == list(range(1, len(codes) + 1))
+    assert [hit.distance for hit in hits] == sorted(hit.distance for hit in hits)
+
+
+def test_search_finds_the_image_itself_first(catalogue: Catalogue, photos: Path) -> None:
+    path = photos / "3" / "3.png"
+    nearest = catalogue.search(catalogue.model().encode(path), k=3)[0]
+    assert nearest[0].distance == 0
+    assert str(path) in {hit.path for hit in nearest if hit.distance == 0}
+    check_holds_exactly(catalogue, photos)
+
+
+def test_updating_again_changes_nothing_and_runs_no_network(
+    catalogue: Catalogue, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HashModel, "encode_batches", lambda *_: pytest.fail("encoded an unchanged image"))
+    changes = catalogue.update(hl.open_source(photos))
+    assert (changes.added, changes.changed, changes.removed, changes.unchanged) == (0, 0, 0, 40)
+
+
+def test_new_changed_deleted_and_relabelled_images(catalogue: Catalogue, photos: Path) -> None:
+    write_digits(photos, range(40, 43))
+    (photos / "0" / "0.png").unlink()
+    shutil.copy(photos / "2" / "2.png", photos / "1" / "1.png")
+    (photos / "9" / "9.png").rename(photos / "5" / "9.png")  # a move is a removal and an addition
+    changes = catalogue.update(hl.open_source(photos))
+    assert (changes.added, changes.changed, changes.removed, changes.unchanged) == (4, 1, 2, 37)
+    check_holds_exactly(catalogue, photos)
+
+
+def test_labels_follow_a_table_without_encoding_again(
+    tmp_path: Path, catalogue: Catalogue, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("path,label\nphotos/0/0.png,zero|round\nphotos/1/1.png,one\n")
+    monkeypatch.setattr(HashModel, "encode_batches", lambda *_: pytest.fail("encoded an unchanged image"))
+    changes = catalogue.update(hl.open_source(table))
+    assert changes.unchanged == 2
+    assert len(catalogue) == 40
+    with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as database:
+        labels = dict(database.execute("SELECT path, label FROM images WHERE label LIKE '%zero%'"))
+    assert labels == {str(photos / "0" / "0.png"): '["round", "zero"]'}
+
+
+def test_sources_do_not_disturb_each_other(tmp_path: Path, catalogue: Catalogue, photos: Path) -> None:
+    write_digits(tmp_path / "more", range(100, 110))
+    changes = catalogue.update(hl.open_source(tmp_path / "more"))
+    assert (changes.added, changes.removed) == (10, 0)
+    assert catalogue.sources() == {str(photos): 40, str(tmp_path / "more"): 10}
+    shutil.rmtree(tmp_path / "more" / "0", ignore_errors=True)
+    catalogue.update(hl.open_source(tmp_path / "more"))
+    assert catalogue.sources()[str(photos)] == 40
+
+
+def test_unreadable_files_are_listed_and_tried_again(catalogue: Catalogue, photos: Path) -> None:
+    (photos / "1" / "1.png").write_bytes(b"")
+    (photos / "2" / "notes.txt").write_text("not a picture")
+    truncated = (photos / "3" / "3.png").read_bytes()[:60]
+    (photos / "4" / "cut.png").write_bytes(truncated)
+    changes = catalogue.update(hl.open_source(photos))
+    assert {one.key for one in changes.skipped} == {"1/1.png", "2/notes.txt", "4/cut.png"}
+    assert all(one.reason for one in changes.skipped)
+    assert changes.removed == 1  # the picture that was there before is not in the folder any more
+    assert [path for path, _ in catalogue.skipped()] == [
+        str(photos / name) for name in ("1/1.png", "2/notes.txt", "4/cut.png")
+    ]
+    check_holds_exactly(catalogue, photos)
+    shutil.copy(photos / "5" / "5.png", photos / "1" / "1.png")
+    changes = catalogue.update(hl.open_source(photos))
+    assert changes.added == 1
+    assert len(catalogue.skipped()) == 2
+
+
+def test_a_killed_indexer_loses_nothing_that_was_committed(tmp_path: Path, model: HashModel) -> None:
+    write_digits(tmp_path / "photos", range(4 * extraction.BATCH_SIZE))
+    model.save(tmp_path / "model")
+    folder = tmp_path / "index"
+    command = [sys.executable, "-c", KILLED_INDEXER, tmp_path / "model", tmp_path / "photos", folder]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    catalogue = Catalogue.open(folder)
+    assert len(catalogue) == 2 * extraction.BATCH_SIZE
+    assert len(paths_of(catalogue, tmp_path / "photos")) == 2 * extraction.BATCH_SIZE
+    changes = Catalogue.create(folder, model).update(hl.open_source(tmp_path / "photos"))
+    assert (changes.added, changes.unchanged) == (2 * extraction.BATCH_SIZE, 2 * extraction.BATCH_SIZE)
+    check_holds_exactly(catalogue, tmp_path / "photos")
+
+
+@pytest.mark.parametrize("damage", ["missing", "stale"])
+def test_arrays_are_made_again_from_the_database(catalogue: Catalogue, photos: Path, damage: str) -> None:
+    (array,) = catalogue.folder.glob("codes-*.npy")
+    if damage == "missing":
+        array.unlink()
+    else:
+        with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as database:
+            database.execute("DELETE FROM images WHERE path LIKE '%/7.png'")
+            database.execute("UPDATE properties SET value = value + 1 WHERE name = 'generation'")
+        (photos / "7" / "7.png").unlink()
+    check_holds_exactly(catalogue, photos)
+    assert len(list(catalogue.folder.glob("codes-*.npy"))) == 1
+
+
+def test_damaged_arrays_are_removed_with_a_sentence(catalogue: Catalogue, photos: Path) -> None:
+    (array,) = catalogue.folder.glob("codes-*.npy")
+    array.write_bytes(b"nonsense")
+    with pytest.raises(BadInput, match="run the command again"):
+        catalogue.index()
+    check_holds_exactly(catalogue, photos)
+
+
+def test_an_empty_index_finds_nothing(tmp_path: Path, model: HashModel, photos: Path) -> None:
+    catalogue = Catalogue.create(tmp_path / "empty", model)
+    assert len(catalogue) == 0
+    assert catalogue.search(model.encode(photos / "3" / "3.png"), k=3) == [[]]
+
+
+def test_opening_again_gives_the_same_answers(catalogue: Catalogue, photos: Path) -> None:
+    query = catalogue.model().encode(photos / "3" / "3.png")
+    assert Catalogue.open(catalogue.folder).search(query, 7) == catalogue.search(query, 7)
+
+
+def test_adapting_balances_the_bits_of_the_indexed_images(tmp_path: Path, model: HashModel, photos: Path) -> None:
+    before = model.fingerprint()
+    source = hl.open_source(photos)
+    adapted = Catalogue.create(tmp_path / "adapted", model, adapt_to=source)
+    adapted.update(source)
+    assert model.fingerprint() == before
+    means = adapted.model().continuous_codes(source).mean(0)
+    assert np.abs(means).max() < 1e-3
+    again = Catalogue.create(tmp_path / "adapted", model)
+    assert again.update(source).unchanged == len(source)
+
+
+def test_features_can_be_indexed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    features = (np.eye(3, 12)[labels] * 4 + rng.normal(size=(90, 12))).astype(np.float32)
+    np.savez(tmp_path / "features.npz", x=features, y=labels, class_names=["a", "b", "c"])
+    model = hl.fit(tmp_path / "features.npz", bits=16, epochs=3)
+    catalogue = Catalogue.create(tmp_path / "index", model)
+    catalogue.update(hl.open_source(tmp_path / "features.npz"))
+    (hits,) = catalogue.search(model.encode(features[4]), k=1)
+    assert hits[0].path.startswith(str(tmp_path / "features.npz#"))
+    assert hits[0].labels == ("b",)
+    features[7] += 1
+    np.savez(tmp_path / "features.npz", x=features, y=labels, class_names=["a", "b", "c"])
+    changes = catalogue.update(hl.open_source(tmp_path / "features.npz"))
+    assert (changes.changed, changes.unchanged) == (1, 89)
+
+
+def test_another_model_is_refused(tmp_path: Path, catalogue: Catalogue, photos: Path) -> None:
+    other = hl.fit(photos, bits=20, image_size=32, epochs=1, finetune=False, seed=1)
+    with pytest.raises(BadInput, match="another model"):
+        Catalogue.create(catalogue.folder, other)
+    longer = hl.fit(photos, bits=24, image_size=32, epochs=1, finetune=False)
+    with pytest.raises(BadInput, match=r"20 bits.* 24"):
+        Catalogue.create(catalogue.folder, longer)
+    check_holds_exactly(catalogue, photos)
+
+
+def test_adapting_later_is_refused(catalogue: Catalogue, model: HashModel, photos: Path) -> None:
+    with pytest.raises(BadInput, match="without adapting"):
+        Catalogue.create(catalogue.folder, model, adapt_to=hl.open_source(photos))
+
+
+def test_what_is_no_index_is_refused(tmp_path: Path, model: HashModel, photos: Path) -> None:
+    with pytest.raises(BadInput, match="no index"):
+        Catalogue.open(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match="not an index"):
+        Catalogue.create(photos, model)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "catalogue.sqlite").write_bytes(os.urandom(5000))
+    with pytest.raises(BadInput, match=r"catalogue\.sqlite"):
+        Catalogue.open(tmp_path / "damaged")
+
+
+def test_a_missing_model_is_told(catalogue: Catalogue, photos: Path) -> None:
+    (catalogue.folder / "model" / "model.safetensors").unlink()
+    with pytest.raises(BadInput, match=r"no model\.safetensors"):
+        catalogue.model()

@@ -1,0 +1,107 @@
+"""Hierarchical metrics against enumeration of every order that ties allow."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hashlens.errors import BadInput
+from hashlens.metrics import evaluate
+
+
+def random_distances(classes: int, seed: int) -> np.ndarray:
+    distances = np.random.default_rng(seed).random((classes, classes))
+    distances = (distances + distances.T) / 2
+    np.fill_diagonal(distances, 0)
+    return distances
+
+
+def enumerate_orders(distances: np.ndarray) -> list[list[int]]:
+    groups = [np.flatnonzero(distances == level) for level in np.unique(distances)]
+    orders = itertools.product(*(itertools.permutations(group.tolist()) for group in groups))
+    return [list(itertools.chain(*parts)) for parts in orders]
+
+
+def by_enumeration(queries, query_labels, database, database_labels, class_distances, k):
+    """HP@k and AHP@k as their definitions say, averaged over all orders and then over queries."""
+    precisions, averages = [], []
+    for code, label in zip(queries, query_labels, strict=True):
+        similarity = 1 - class_distances[label][database_labels]
+        best = np.cumsum(np.sort(similarity)[::-1])
+        curves = [
+            (np.cumsum(similarity[order]) / best)[:k] for order in enumerate_orders((code != database).sum(1))
+        ]
+        precisions.append(np.mean([curve[-1] for curve in curves]))
+        averages.append(np.mean([np.trapezoid(curve, dx=1 / k) for curve in curves]))
+    return np.mean(precisions), np.mean(averages)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("bits", [9, 70])
+def test_expectation_over_every_order_of_ties(seed: int, bits: int) -> None:
+    rng = np.random.default_rng(seed)
+    queries, database = np.ones((3, bits), np.int8), np.ones((7, bits), np.int8)
+    queries[:, -2:] = rng.choice([-1, 1], (3, 2))
+    database[:, -2:] = rng.choice([-1, 1], (7, 2))
+    query_labels, database_labels = rng.integers(0, 4, 3), rng.integers(0, 4, 7)
+    class_distances = random_distances(4, seed)
+    report = evaluate(
+        queries, query_labels, database, database_labels, at=(1, 5, 3, None), taxonomy=class_distances
+    )
+    for k, name in ((1, "1"), (3, "3"), (5, "5"), (7, "all")):
+        expected = by_enumeration(queries, query_labels, database, database_labels, class_distances, k)
+        assert (report[f"HP@{name}"], report[f"mAHP@{name}"]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_worked_example() -> None:
+    # The query is of class 0; its ranking is class 1 (similarity 0.5), class 0, class 2 (similarity 0).
+    query = np.ones((1, 8), np.int8)
+    database = np.ones((3, 8), np.int8)
+    database[1, :1] = -1
+    database[2, :2] = -1
+    class_distances = np.array([[0, 0.5, 1], [0.5, 0, 1], [1, 1, 0]])
+    report = evaluate(query, [0], database, [1, 0, 2], at=(1, 2, 3), taxonomy=class_distances)
+    assert report["HP@1"] == pytest.approx(0.5)  # 0.5 of the possible 1
+    assert report["HP@2"] == pytest.approx(1)  # 1.5 of 1.5
+    assert report["mAHP@2"] == pytest.approx((0.5 + 1) / 2 / 2)
+    assert report["mAHP@3"] == pytest.approx(((0.5 + 1) / 2 + (1 + 1) / 2) / 3)
+
+
+def test_items_without_label_are_similar_to_nothing() -> None:
+    rng = np.random.default_rng(0)
+    queries, database = rng.choice([-1, 1], (4, 16)), rng.choice([-1, 1], (40, 16))
+    labels = rng.integers(0, 3, 40)
+    report = evaluate(
+        queries, [0, 1, 2, 0], np.concatenate([database, queries]), [*labels, -1, -1, -1, -1], at=(5,),
+        taxonomy=random_distances(3, 0),
+    )  # fmt: skip
+    alone = evaluate(queries, [0, 1, 2, 0], database, labels, at=(5,), taxonomy=random_distances(3, 0))
+    assert report["HP@5"] < alone["HP@5"]
+    unlabelled = evaluate(queries, [-1] * 4, database, labels, at=(5,), taxonomy=random_distances(3, 0))
+    assert unlabelled["HP@5"] == unlabelled["mAHP@5"] == 0
+
+
+def test_no_hierarchical_figures_without_taxonomy() -> None:
+    codes = np.eye(8, dtype=np.int8)
+    assert not [name for name in evaluate(codes, range(8), codes, range(8)) if "HP" in name]
+
+
+@pytest.mark.parametrize(
+    ("class_distances", "labels", "says"),
+    [
+        (np.zeros((2, 3)), [0, 1], r"\(2, 3\)"),
+        (np.full((2, 2), np.nan), [0, 1], "NaN"),
+        (np.array([[0, 2], [2, 0]]), [0, 1], "between 0"),
+        (np.array([[0, 0.2], [0.3, 0]]), [0, 1], "symmetric"),
+        (np.array([[0.1, 0.2], [0.2, 0]]), [0, 1], "diagonal"),
+        (np.array([[0, 0.2], [0.2, 0]]), [0, 2], "2 classes"),
+        (np.array([[0, 0.2], [0.2, 0]]), ["a", "b"], "class number"),
+        (np.array([[0, 0.2], [0.2, 0]]), [[0, 1], [1, 0]], "class number"),
+    ],
+)
+def test_wrong_taxonomies_are_refused(class_distances, labels, says: str) -> None:
+    codes = np.array([[1] * 8, [-1] * 8])
+    with pytest.raises(BadInput, match=says):
+        evaluate(codes, labels, codes, labels, taxonomy=class_distances)

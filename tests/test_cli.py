@@ -1,0 +1,338 @@
+"""Every command as a user types it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hashlens as hl
+from hashlens import cli
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command in this process; returns exit status, standard output and standard error."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hashlens", *map(str, words)])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Digits as class folders, for training and for testing, with files between that are no images."""
+    root = tmp_path_factory.mktemp("photos")
+    digits = hl.open_source("digits")
+    for split, numbers in (("train", range(150)), ("test", range(150, 170))):
+        for number in numbers:
+            folder = root / split / digits.label_names(number)[0]
+            folder.mkdir(parents=True, exist_ok=True)
+            digits.image(number).save(folder / f"{number}.png")
+    (root / "train" / "0" / "empty.jpg").write_bytes(b"")
+    (root / "train" / "1" / "notes.txt").write_text("buy milk")
+    (root / "test" / "2" / "cut.png").write_bytes((root / "train" / "2" / "2.png").read_bytes()[:70])
+    return root
+
+
+FAST = ("--bits", 24, "--image-size", 32, "--epochs", 2)
+
+
+@pytest.fixture(scope="module")
+def model(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "model"
+    hl.fit(photos / "train", bits=24, image_size=32, epochs=2, finetune=False).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def index(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("indexes") / "index"
+    hl.Catalogue.create(folder, hl.HashModel.load(model)).update(hl.open_source(photos / "train"))
+    return folder
+
+
+def check_refusal(result: tuple[int, str, str], says: str) -> None:
+    status, _, error = result
+    assert status == 2
+    last = error.strip().splitlines()[-1]
+    assert last.startswith("hashlens: ")
+    assert re.search(says, last)
+    assert "Traceback" not in error
+
+
+def test_fit_index_search(run, photos: Path, tmp_path: Path) -> None:
+    model, index = tmp_path / "model", tmp_path / "index"
+    status, _, error = run("fit", photos / "train", "-o", model, *FAST)
+    assert status == 0
+    assert "0/empty.jpg" in error
+    assert "1/notes.txt" in error
+    assert "validation mAP" in error
+    assert not (model / "checkpoints").exists()
+
+    status, _, error = run("index", model, photos / "train", "-o", index)
+    assert status == 0
+    assert "150 added" in error
+    assert "0/empty.jpg" in error
+    status, _, error = run("index", model, photos / "train", "-o", index)
+    assert (status, "150 unchanged" in error) == (0, True)
+
+    query = photos / "train" / "3" / "3.png"
+    status, output, _ = run("search", index, query, "-k", 4)
+    assert status == 0
+    assert str(query) in output
+    status, output, _ = run("search", index, query, photos / "test" / "4", "-k", 4, "--json")
+    answers = json.loads(output)
+    assert answers[0]["query"] == str(query)
+    assert len(answers) == 1 + len(list((photos / "test" / "4").iterdir()))
+    for answer in answers:
+        assert [hit["rank"] for hit in answer["results"]] == [1, 2, 3, 4]
+        distances = [hit["distance"] for hit in answer["results"]]
+        assert distances == sorted(distances)
+    assert answers[0]["results"][0]["distance"] == 0
+
+
+def test_same_seed_same_model(run, photos: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert run("fit", photos, "--split", "train", "-o", tmp_path / name, *FAST, "--seed", seed)[0] == 0
+    prints = [hl.HashModel.load(tmp_path / name).fingerprint() for name in "abc"]
+    assert prints[0] == prints[1] != prints[2]
+
+
+class Links(HTMLParser):
+    """Everything that a page would fetch, and the frames of its results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.frames: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        self.sources += [given[name] or "" for name in ("src", "href") if name in given]
+        if tag == "figure":
+            self.frames.append(given["class"] or "")
+
+
+def test_evaluate(run, photos: Path, model: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    status, output, error = run(
+        "evaluate", model, "--database", f"{photos}:train", "--queries", f"{photos}:test", "-o", report,
+        "--at", "5,all",
+    )  # fmt: skip
+    assert status == 0
+    assert "2/cut.png" in error
+    metrics = json.loads((report / "metrics.json").read_text())
+    assert (metrics["queries"], metrics["database"], metrics["bits"]) == (20, 150, 24)
+    assert f"{metrics['mAP@all']:.4f}" in output
+
+    loaded = hl.HashModel.load(model)
+    sides = []
+    for split in ("test", "train"):
+        source = hl.open_source(photos, split)
+        encoded = loaded.encode_all(source)
+        names = np.array([source.label_names(int(item))[0] for item in encoded.items])
+        sides += [encoded.continuous, names]
+    expected = hl.evaluate(*sides, at=(5, None))
+    assert {name: metrics[name] for name in expected if "@" in name} == pytest.approx(
+        {name: value for name, value in expected.items() if "@" in name}
+    )
+    assert metrics["skipped"]["queries"] == ["2/cut.png: " + metrics["skipped"]["queries"][0].split(": ", 1)[1]]
+
+    page = (report / "report.html").read_text()
+    links = Links()
+    links.feed(page)
+    assert links.sources
+    assert all(source.startswith("data:image/") for source in links.sources)
+    assert links.frames.count("query") == 16
+    assert links.frames.count("relevant") + links.frames.count("irrelevant") == 160
+    assert "cannot be read" in page or "could not be read" in page
+    for plot in ("precision_recall", "precision_at_k", "distances", "bit_balance"):
+        assert (report / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_evaluate_warns_of_queries_in_the_database(run, photos: Path, model: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos / "test", tmp_path / "both")
+    shutil.copy(photos / "train" / "3" / "3.png", tmp_path / "both" / "3" / "a copy with another name.png")
+    status, _, error = run(
+        "evaluate", model, "--database", photos / "train", "--queries", tmp_path / "both", "-o", tmp_path / "report"
+    )
+    assert status == 0
+    assert "1 of 21 query images stand in the database" in error
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["queries_in_database"] == 1
+    assert "1 of 21 query images" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_centres(run, tmp_path: Path) -> None:
+    status, output, _ = run("centres", "--classes", 10, "--bits", 32, "-o", tmp_path / "new" / "H.npy")
+    assert status == 0
+    codebook = np.load(tmp_path / "new" / "H.npy")
+    assert (codebook.shape, codebook.dtype) == ((10, 32), np.int8)
+    smallest = hl.centres.quality(codebook)["minimum_distance"]
+    assert re.search(rf"minimum distance\s+{smallest}\b", output)
+
+
+def test_fit_takes_a_codebook_and_parameters_of_the_loss(run, photos: Path, tmp_path: Path) -> None:
+    codebook = hl.centres.hadamard(10, 24)
+    np.save(tmp_path / "H.npy", codebook)
+    status, _, error = run(
+        "fit", photos / "train", "-o", tmp_path / "model", *FAST, "--centres", tmp_path / "H.npy",
+        "--margin", 0.4, "--scale", 7, "--method", "orthoarc",
+    )  # fmt: skip
+    assert status == 0, error
+    model = hl.HashModel.load(tmp_path / "model")
+    np.testing.assert_array_equal(model.codebook, codebook)
+    assert model.method["parameters"]["margin"] == 0.4
+    assert model.method["parameters"]["scale"] == 7
+    assert model.method["parameters"]["margin_kind"] == "arc"
+
+
+def test_fit_adapts_to_another_source(run, photos: Path, tmp_path: Path) -> None:
+    target = photos / "test"
+    assert run("fit", photos / "train", "-o", tmp_path / "model", *FAST, "--adapt", target)[0] == 0
+    model = hl.HashModel.load(tmp_path / "model")
+    assert np.abs(model.encode_all(hl.open_source(target)).continuous.mean(0)).max() < 1e-3
+
+
+def test_info(run, photos: Path, model: Path, index: Path) -> None:
+    status, output, _ = run("info", model)
+    assert status == 0
+    for fact in ("OrthoHash", "24", "efficientnet_lite0 at 32 pixels, frozen", "validation mAP"):
+        assert fact in output
+    status, output, error = run("info", index)
+    assert status == 0
+    assert re.search(r"images\s+150\b", output)
+    assert str(photos / "train" / "0" / "empty.jpg") in error
+
+
+def test_an_existing_model_is_kept(run, photos: Path, model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    before = (tmp_path / "model" / "model.safetensors").read_bytes()
+    command = ("fit", photos / "train", "-o", tmp_path / "model", *FAST, "--seed", 5)
+    check_refusal(run(*command), "--overwrite")
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
+    assert run(*command, "--overwrite")[0] == 0
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() != before
+
+
+def test_bad_input_to_fit(run, photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    one_class = tmp_path / "one"
+    shutil.copytree(photos / "train" / "3", one_class / "3")
+    only_text = tmp_path / "text"
+    for name in ("a", "b"):
+        (only_text / name).mkdir(parents=True)
+        (only_text / name / "notes.txt").write_text("no picture")
+    check_refusal(run("fit", one_class, "-o", output), "only the class '3'")
+    check_refusal(run("fit", only_text, "-o", output), "no labelled image that can be read")
+    check_refusal(run("fit", tmp_path / "nowhere", "-o", output), "nowhere")
+    check_refusal(run("fit", photos / "train" / "3", "-o", output), "no labels")
+    check_refusal(run("fit", photos, "-o", output, "--split", "validation"), "'validation'")
+    check_refusal(run("fit", photos / "train", "-o", output, "--bits", 4), "4 bits")
+    check_refusal(run("fit", photos / "train", "-o", output, "--method", "magic"), "'magic'")
+    check_refusal(run("fit", photos / "train", "-o", output, "--centres", "magic"), "'magic'")
+    check_refusal(run("fit", photos / "train", "-o", output, "--centres", "magic.npy"), r"magic\.npy")
+    check_refusal(run("fit", photos / "train", "-o", output, "--scale", "big"), "'big'")
+    check_refusal(run("fit", photos / "train", "-o", output, "--backbone", "resnet19x"), "'resnet19x'")
+    check_refusal(run("fit", photos / "train", "-o", output, "--weights", tmp_path / "none.pth"), r"none\.pth")
+    check_refusal(run("fit", photos / "train", "-o", output, "--device", "cuda:9"), "cuda:9")
+    assert not output.exists()
+
+
+def test_bad_input_to_the_other_commands(run, photos: Path, model: Path, index: Path, tmp_path: Path) -> None:
+    check_refusal(run("index", photos, photos / "train", "-o", tmp_path / "i"), "no model at")
+    check_refusal(run("index", model, photos / "train", "-o", photos), "not an index")
+    check_refusal(run("search", model, photos / "train" / "3" / "3.png"), "no index at")
+    check_refusal(run("search", index, photos / "train" / "0" / "empty.jpg"), "None of the given images")
+    check_refusal(run("search", index, tmp_path / "no.jpg"), r"no\.jpg")
+    check_refusal(run("search", index, photos / "train" / "3" / "3.png", "-k", 0), "k is 0")
+    evaluate = ("evaluate", model, "--queries", photos / "test", "-o", tmp_path / "r", "--database")
+    check_refusal(run(*evaluate, photos / "train" / "3"), "no labels")
+    check_refusal(run(*evaluate, photos / "train", "--at", "10,many"), "'many'")
+    check_refusal(run("centres", "--classes", 300, "--bits", 8, "-o", tmp_path / "H.npy"), "8 bits")
+    check_refusal(
+        run("centres", "--classes", 3, "--bits", 8, "-o", tmp_path / "H.npy", "--generator", "magic"), "'magic'"
+    )
+    check_refusal(run("info", photos), "neither a model nor an index")
+    other = tmp_path / "other"
+    hl.fit(photos / "train", bits=16, image_size=32, epochs=1, finetune=False).save(other)
+    check_refusal(run("index", other, photos / "train", "-o", index), r"24 bits.* 16")
+    (other / "model.safetensors").unlink()
+    check_refusal(run("index", other, photos / "train", "-o", tmp_path / "i"), r"no model\.safetensors")
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("fit",), ("fit", "digits"), ("frobnicate",), ("search", "x", "y", "--wide")]
+)
+def test_wrong_usage_exits_with_2(run, words: tuple[str, ...]) -> None:
+    status, output, error = run(*words)
+    assert status == 2
+    assert "Usage" in output + error
+
+
+def test_search_goes_on_with_the_readable_images(run, photos: Path, index: Path) -> None:
+    status, output, error = run(
+        "search", index, photos / "train" / "0" / "empty.jpg", photos / "train" / "3" / "3.png", "--json"
+    )
+    assert status == 0
+    assert len(json.loads(output)) == 1
+    assert "empty.jpg: the file is empty" in error
+
+
+def test_demo(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hashlens.demo.IMAGE_SIZE", 32)
+    monkeypatch.setattr("hashlens.sources.named.DEBIAN_FOLDER", Path("nowhere"))
+    monkeypatch.setattr("hashlens.sources.named._unpack_debian_package", lambda _: "this is a test")
+    monkeypatch.setattr(
+        "torchvision.datasets.FashionMNIST", lambda *_, **__: (_ for _ in ()).throw(OSError("no net"))
+    )
+    folder = tmp_path / "demo"
+    for _ in range(2):  # the second replaces the first
+        status, output, error = run("demo", "-o", folder)
+        assert status == 0, error
+    assert "digits" in output
+    assert "this is a test" in output
+    for command in ("hashlens fit", "hashlens index", "hashlens search"):
+        assert command in output
+    assert json.loads((folder / "report" / "metrics.json").read_text())["mAP@all"] > 0.4
+    assert (folder / "report" / "report.html").is_file()
+    assert run("info", folder / "index")[0] == 0
+    assert run("search", folder / "index", folder / "query.png")[0] == 0
+
+
+def test_importing_and_helping_load_nothing_heavy() -> None:
+    code = (
+        "import sys, hashlens, hashlens.cli; sys.argv = ['hashlens', '--help']\n"
+        "try: hashlens.cli.main()\n"
+        "except SystemExit: print(sorted({'torch', 'numpy', 'timm', 'matplotlib', 'numba'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_python_m_is_the_same_command() -> None:
+    words = ["-m", "hashlens", "info", "/nowhere"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "hashlens: /nowhere is neither a model nor an index.\n")
+
+
+def test_defaults_and_names_in_the_help_are_true(run) -> None:
+    _, output, _ = run("fit", "--help")
+    words = " ".join(output.replace("│", " ").split())
+    from hashlens.backbones.backbone import DEFAULT_BACKBONE, DEFAULT_IMAGE_SIZE
+
+    for name in (*hl.methods.METHODS, *hl.centres.GENERATORS, DEFAULT_BACKBONE, f"{DEFAULT_IMAGE_SIZE} by default"):
+        assert name in words
