@@ -14,7 +14,7 @@ from hashlens.sources.csv_file import open_csv
 from hashlens.sources.folder import open_folder
 from hashlens.sources.named import NAMED, open_named
 from hashlens.sources.npz import open_npz
-from hashlens.sources.parquet import open_parquet
+from hashlens.sources.parquet import open_parquet, open_shards
 from hashlens.sources.source import FeatureArray, ImageArray, ImageFiles, ImageSource
 
 TABLES: dict[str, Callable[[Path, str | None], ImageSource | FeatureArray]] = {
@@ -28,9 +28,10 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Ima
     """Open images with their labels, or ready-made features.
 
     Args:
-        source: a folder of class folders, a ``.parquet``, ``.csv`` or ``.npz`` file, one image file, or a
-            named set (``digits``, ``fashion-mnist``, ``cifar10``). ``:train`` at its end, or any other word,
-            chooses a split: of a named set, a sub-folder, or the rows with that value in the column ``split``.
+        source: a folder of class folders or of parquet files; a ``.parquet``, ``.csv`` or ``.npz`` file; one
+            image file; or a named set (``digits``, ``fashion-mnist``, ``cifar10``). ``:train`` at its end, or
+            any other word, chooses a split: of a named set, a sub-folder, the parquet files of that name, or
+            the rows with that value in the column ``split``.
         split: the same, as an argument.
 
     Raises:
@@ -44,7 +45,7 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Ima
         text, split = base, suffix
     path = Path(text)
     if path.is_dir():
-        return open_folder(path, split)
+        return open_shards(path, split) if any(path.glob("*.parquet")) else open_folder(path, split)
     if path.is_file():
         if path.suffix.lower() in TABLES:
             return TABLES[path.suffix.lower()](path, split)

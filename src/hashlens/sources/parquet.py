@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
 from hashlens.sources.decoding import UnreadableImage
+from hashlens.sources.joined import JoinedImages
 from hashlens.sources.labels import Labels, class_names_from, multi_hot, number_classes, number_label_sets
 from hashlens.sources.source import ImageSource, identity_of
 
@@ -141,6 +142,24 @@ def open_parquet(path: Path, split: str | None = None) -> ParquetImages:
     assert table is not None
     labels, class_names = _labels(table.column(label), _declared_names(schema, label), str(path))
     return ParquetImages(path, rows, None if labels is None else labels[rows], class_names, identity)
+
+
+def open_shards(folder: Path, split: str | None = None) -> ImageSource:
+    """Open a folder of parquet files as one source, in the order of their names.
+
+    Args:
+        split: use the files named ``SPLIT.parquet`` or ``SPLIT-….parquet``, as Hugging Face names them.
+
+    Raises:
+        BadInput: no file is of that split, or one of them cannot be used.
+    """
+    paths = sorted(folder.glob("*.parquet"))
+    if split is not None:
+        paths = [path for path in paths if path.stem.split("-")[0] == split]
+    if not paths:
+        raise BadInput(f"{folder} has no file {split}.parquet or {split}-….parquet for that split.")
+    name = str(folder) + (f":{split}" if split else "")
+    return JoinedImages(name, [open_parquet(path) for path in paths], identity_of(folder, split))
 
 
 def _labels(

@@ -334,6 +334,9 @@ def _train(
             num_sanity_val_steps=0,
         )
         resume_from = saving.resume_from if saving else None
+        if resume_from:  # Lightning draws the first batches before it tells the sampler which epoch it is
+            epochs_done = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"] + 1
+            loaders[0].sampler.set_epoch(epochs_done)
         trainer.fit(loop, *loaders, ckpt_path=resume_from, weights_only=True if resume_from else None)
     best.weights = trainer.strategy.broadcast(best.weights)  # processes may differ in batch-norm statistics
     return best

@@ -1,0 +1,120 @@
+"""OrthoHash on CIFAR-10 by the protocol of its paper: mAP over the whole database, and how long training takes.
+
+Of each class 100 images are queries and 500 are for training; the database is all 59,000 that are not queries.
+Queries and training images are drawn anew for each seed.
+
+    python benchmarks/cifar10_orthohash.py                       # frozen features, 16/32/64 bits, three seeds
+    python benchmarks/cifar10_orthohash.py --mode finetune --seeds 0 --epochs 12
+
+Images come from ../shared/data/cifar10 beside the repository where that exists, else from torchvision's download.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hashlens as hl
+from hashlens.backbones import extract_features, load_backbone
+from hashlens.methods import get_method
+from hashlens.metrics import mean_average_precision
+from hashlens.sources import FeatureArray, ImageSource
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
+QUERIES_PER_CLASS, TRAINING_PER_CLASS = 100, 500
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mode", choices=["frozen", "finetune"], default="frozen")
+    parser.add_argument("--method", default="orthohash")
+    parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--image-size", type=int, default=96, help="CIFAR-10 has 32 pixels; they are enlarged")
+    parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--paper", action="store_true", help="the paper's training settings instead of ours")
+    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    options = parser.parse_args()
+
+    images = hl.open_source(SHARED if SHARED.is_dir() else "cifar10")
+    assert isinstance(images, ImageSource)
+    results = []
+    for bits in options.bits:
+        for seed in options.seeds:
+            result = {"bits": bits, "seed": seed, **run(images, bits, seed, options)}
+            results.append(result)
+            print(json.dumps(result), flush=True)
+    if options.output:
+        options.output.write_text(json.dumps({"options": vars(options), "results": results}, indent=2, default=str))
+    print(f"\n{options.method}, {options.mode}, {'paper' if options.paper else 'our'} settings")
+    print("| bits | mAP@all | minutes of training |\n| --- | --- | --- |")
+    for bits in options.bits:
+        rows = [result for result in results if result["bits"] == bits]
+        scores = [row["mAP@all"] for row in rows]
+        spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+        minutes = statistics.mean(row["training_seconds"] for row in rows) / 60
+        print(f"| {bits} | {statistics.mean(scores):.3f}{spread} | {minutes:.1f} |")
+
+
+def run(images: ImageSource, bits: int, seed: int, options: argparse.Namespace) -> dict[str, float]:
+    """Train and evaluate once."""
+    assert images.labels is not None
+    queries, training = split(images.labels, seed)
+    database = np.setdiff1d(np.arange(len(images)), queries)
+    source: ImageSource | FeatureArray = images
+    if options.mode == "frozen":
+        source = features_of(images, options.image_size)
+    started = time.perf_counter()
+    model = hl.fit(
+        source.select(training),
+        method=get_method(options.method),
+        bits=bits,
+        image_size=options.image_size,
+        finetune=options.mode == "finetune",
+        epochs=options.epochs,
+        paper=options.paper,
+        seed=seed,
+    )
+    trained = time.perf_counter()
+    codes = model.encode(source)
+    score = mean_average_precision(
+        codes[queries], images.labels[queries], codes[database], images.labels[database], bits=bits
+    )
+    return {
+        "mAP@all": score,
+        "best_epoch": model.training["best_epoch"],
+        "training_seconds": trained - started,
+        "encoding_seconds": time.perf_counter() - trained,
+    }
+
+
+def split(labels: NDArray[np.generic], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the queries and of the training images."""
+    random = np.random.default_rng(seed)
+    queries, training = [], []
+    for number in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == number))
+        queries.append(members[:QUERIES_PER_CLASS])
+        training.append(members[QUERIES_PER_CLASS : QUERIES_PER_CLASS + TRAINING_PER_CLASS])
+    return np.concatenate(queries), np.concatenate(training)
+
+
+_features: dict[int, FeatureArray] = {}
+
+
+def features_of(images: ImageSource, image_size: int) -> FeatureArray:
+    """Features of all images, computed once for all seeds and code lengths."""
+    if image_size not in _features:
+        extracted = extract_features(images, load_backbone(image_size=image_size))
+        _features[image_size] = FeatureArray("cifar10", extracted.values, images.labels, images.class_names)
+    return _features[image_size]
+
+
+if __name__ == "__main__":
+    main()

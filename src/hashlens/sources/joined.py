@@ -1,0 +1,57 @@
+"""Several image sources in a row, such as the shards of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hashlens.sources.decoding import Raw
+from hashlens.sources.labels import Labels, share_numbering
+from hashlens.sources.source import ImageSource
+
+
+class JoinedImages(ImageSource):
+    """The images of several sources, one source after the other; classes are the same where their names are.
+
+    Args:
+        parts: at least one; either all of them have labels or none counts as labelled.
+    """
+
+    def __init__(self, name: str, parts: Sequence[ImageSource], identity: str) -> None:
+        super().__init__(name, *_join_labels(parts), identity)
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def _place(self, item: int) -> tuple[ImageSource, int]:
+        part = int(np.searchsorted(self._ends, item, side="right"))
+        return self._parts[part], item - int(self._ends[part - 1] if part else 0)
+
+    def key(self, item: int) -> str:
+        part, place = self._place(item)
+        return part.key(place)
+
+    def location(self, item: int) -> str:
+        part, place = self._place(item)
+        return part.location(place)
+
+    def stamp(self, item: int) -> tuple[int, int]:
+        part, place = self._place(item)
+        return part.stamp(place)
+
+    def read(self, item: int) -> Raw:
+        part, place = self._place(item)
+        return part.read(place)
+
+
+def _join_labels(parts: Sequence[ImageSource]) -> tuple[Labels | None, tuple[str, ...]]:
+    labels, names = parts[0].labels, parts[0].class_names
+    for part in parts[1:]:
+        if labels is None or part.labels is None:
+            return None, ()
+        before, here, names = share_numbering(labels, names, part.labels, part.class_names)
+        labels = np.concatenate([before, here])
+    return labels, names
