@@ -68,7 +68,7 @@ def demo(
 def fit(
     source: Source,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Folder to save the model in.")],
-    method: Annotated[str, typer.Option(help="orthohash or orthoarc.")] = "orthohash",
+    method: Annotated[str, typer.Option(help="hashlens, orthohash or orthoarc.")] = "hashlens",
     bits: Annotated[int, typer.Option(help="Code length, 8 to 1024.")] = 64,
     split: Split = None,
     backbone: Annotated[str, typer.Option(help="efficientnet_lite0, or any name that timm knows.")] = (

@@ -40,7 +40,7 @@ def run_demo(folder: Path, seed: int = 0) -> None:
         f"1. Learn: from {len(training):,} labelled pictures, a network learns to write every picture as {BITS} "
         "bits, so that\n   pictures of the same class differ in few bits."
     )
-    model = fit(training, bits=BITS, image_size=IMAGE_SIZE, finetune=False, seed=seed)
+    model = fit(training, "orthohash", BITS, image_size=IMAGE_SIZE, finetune=False, seed=seed)
     model.save(folder / "model")
 
     _say(f"2. Index: encode {len(database):,} pictures; their codes take {len(database) * BITS // 8192:,} KiB.")

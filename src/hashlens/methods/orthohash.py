@@ -59,4 +59,4 @@ class OrthoHash:
             return TrainingSettings(10, 256, 1e-3, 5e-4, "step")
         if finetune:
             return TrainingSettings(12, 64, 1e-3, 5e-4, "cosine", backbone_rate=0.3)
-        return TrainingSettings(20, 256, 1e-3, 5e-4, "cosine", feature_dropout=0.5)
+        return TrainingSettings(20, 256, 1e-3, 5e-4, "cosine", feature_dropout=0.2)
