@@ -89,7 +89,7 @@ class ShuffleByEpoch(Sampler[int]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch but the first."""
+        """Lightning calls this before each epoch, but has drawn batches of the first one by then."""
         self._epoch = epoch
 
     def __len__(self) -> int:

@@ -39,7 +39,7 @@ VALIDATION_BATCH = 256
 
 def fit(
     source: Any,
-    method: str | Method = "orthohash",
+    method: str | Method = "hashlens",
     bits: int = 64,
     *,
     backbone: str = DEFAULT_BACKBONE,
@@ -336,7 +336,9 @@ def _train(
         resume_from = saving.resume_from if saving else None
         if resume_from:  # Lightning draws the first batches before it tells the sampler which epoch it is
             epochs_done = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"] + 1
-            loaders[0].sampler.set_epoch(epochs_done)
+            sampler = loaders[0].sampler
+            assert isinstance(sampler, ShuffleByEpoch)
+            sampler.set_epoch(epochs_done)
         trainer.fit(loop, *loaders, ckpt_path=resume_from, weights_only=True if resume_from else None)
     best.weights = trainer.strategy.broadcast(best.weights)  # processes may differ in batch-norm statistics
     return best

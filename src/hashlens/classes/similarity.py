@@ -1,0 +1,159 @@
+"""How alike classes are: matrices (C, C) in [−1, 1], symmetric, 1 on the diagonal."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hashlens.errors import BadInput
+
+CHUNK = 65_536  # items whose probabilities are in memory at once
+
+
+def confusion_similarity(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
+    """What a classifier confuses a class with, the first stage of SHC (Chen et al., 2025).
+
+    For every item of class y the softmax over all classes but y is added to row y; the sums are then
+    symmetrised and put on a common scale by :func:`normalize_similarity`. For label sets, an item counts for
+    each of its labels, and the softmax leaves all of them out.
+
+    Args:
+        logits: (N, C) outputs of the classifier.
+        labels: (N,) classes, or (N, C) multi-hot.
+
+    Returns:
+        (C, C) float64.
+
+    Raises:
+        BadInput: shapes do not go together, logits are not finite, or a class has no item.
+    """
+    scores, marks = np.asarray(logits), np.asarray(labels)
+    if scores.ndim != 2 or len(marks) != len(scores) or (marks.ndim == 2 and marks.shape != scores.shape):
+        raise BadInput(f"Logits of shape {scores.shape} and labels of shape {marks.shape} do not go together.")
+    classes = scores.shape[1]
+    if classes < 2:
+        raise BadInput("One class alone has nothing to be confused with.")
+    if marks.ndim == 1 and len(marks) and not 0 <= marks.min() <= marks.max() < classes:
+        raise BadInput(f"Labels go from {marks.min()} to {marks.max()}, but the logits are of {classes} classes.")
+    confusion = np.zeros((classes, classes))
+    members = np.zeros(classes, np.int64)
+    for start in range(0, len(scores), CHUNK):
+        chunk = scores[start : start + CHUNK].astype(np.float64)
+        if not np.isfinite(chunk).all():
+            raise BadInput("The logits contain NaN or infinity.")
+        here = marks[start : start + CHUNK]
+        own = here.astype(bool) if here.ndim == 2 else here[:, None] == np.arange(classes)
+        chunk[own] = -np.inf
+        highest = chunk.max(1, keepdims=True)
+        weights = np.exp(chunk - np.where(np.isfinite(highest), highest, 0))
+        sums = weights.sum(1, keepdims=True)
+        confusion += own.T.astype(np.float64) @ (weights / np.where(sums > 0, sums, 1))
+        members += own.sum(0)
+    if not members.all():
+        raise BadInput(f"Class {np.flatnonzero(members == 0)[0]} has no items, so nothing is known of it.")
+    return normalize_similarity(confusion)
+
+
+def embedding_similarity(vectors: ArrayLike) -> NDArray[np.float64]:
+    """Cosine similarity of class vectors, such as word embeddings of their names or means of their features.
+
+    What all classes have in common says nothing, so the mean vector is subtracted first.
+
+    Args:
+        vectors: (C, D), finite.
+
+    Returns:
+        (C, C) float64, on the scale of :func:`normalize_similarity`.
+
+    Raises:
+        BadInput: the array has another shape or is not finite, or there is only one class.
+    """
+    array = np.asarray(vectors, np.float64)
+    if array.ndim != 2 or len(array) < 2 or not np.isfinite(array).all():
+        raise BadInput(f"Class vectors must be a finite (C, D) array with C ≥ 2, not one of shape {array.shape}.")
+    centred = array - array.mean(0)
+    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    return normalize_similarity(unit @ unit.T)
+
+
+def normalize_similarity(similarity: ArrayLike) -> NDArray[np.float64]:
+    """Put a matrix on the scale that semantic centres are made for (SHC, stage 1).
+
+    S ← (S + Sᵀ)/2; every row S_i ← (S_i − mean)/max(|max − mean|, |min − mean|), over the entries off the
+    diagonal; symmetrised once more, since the rows have different scales; 1 on the diagonal.
+
+    Args:
+        similarity: (C, C), larger is more alike; its diagonal is not used.
+
+    Raises:
+        BadInput: it is not a finite (C, C) matrix with C ≥ 2.
+    """
+    matrix = np.array(similarity, np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
+        raise BadInput(f"A class similarity must be a (C, C) matrix with C ≥ 2, not one of shape {matrix.shape}.")
+    off_diagonal = ~np.eye(len(matrix), dtype=bool)
+    if not np.isfinite(matrix[off_diagonal]).all():
+        raise BadInput("The class similarity contains NaN or infinity.")
+    np.fill_diagonal(matrix, 0)
+    matrix = (matrix + matrix.T) / 2
+    means = matrix.sum(1) / (len(matrix) - 1)
+    deviations = np.where(off_diagonal, matrix - means[:, None], 0)
+    scales = np.abs(deviations).max(1)
+    scaled = deviations / np.where(scales > 1e-12, scales, 1)[:, None]
+    scaled = (scaled + scaled.T) / 2
+    np.fill_diagonal(scaled, 1)
+    return scaled
+
+
+def check_similarity(similarity: ArrayLike, classes: int | None = None) -> NDArray[np.float64]:
+    """A user's own class similarity as (C, C) float64.
+
+    Raises:
+        BadInput: it is not square, symmetric, finite, in [−1, 1] with 1 on the diagonal, or not for
+            ``classes`` classes.
+    """
+    matrix = np.asarray(similarity, np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise BadInput(f"A class similarity must be a (C, C) matrix, not one of shape {matrix.shape}.")
+    if classes is not None and len(matrix) != classes:
+        raise BadInput(f"The class similarity is for {len(matrix)} classes, but there are {classes}.")
+    if not np.isfinite(matrix).all() or np.abs(matrix).max(initial=0) > 1 + 1e-6:
+        raise BadInput("A class similarity must lie between −1 and 1, without NaN.")
+    if not np.allclose(matrix, matrix.T, atol=1e-6) or not np.allclose(np.diag(matrix), 1, atol=1e-6):
+        raise BadInput("A class similarity must be symmetric and 1 on the diagonal.")
+    return matrix
+
+
+def read_similarity(path: str | os.PathLike[str], class_names: Sequence[str]) -> NDArray[np.float64]:
+    """A class similarity from a file.
+
+    Args:
+        path: ``.npy`` with a (C, C) array in the order of ``class_names``, or ``.csv`` whose first line and
+            first column are class names, in any order.
+        class_names: C names.
+
+    Raises:
+        BadInput: the file cannot be read, lacks a class, or does not hold a class similarity.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".npy":
+            return check_similarity(np.load(path, allow_pickle=False), len(class_names))
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = [row for row in csv.reader(file) if row]
+        columns = {name: number for number, name in enumerate(header[1:], start=1)}
+        lines = {row[0]: row for row in rows}
+        missing = [name for name in class_names if name not in columns or name not in lines]
+        if missing:
+            raise BadInput(f"{path} has no row and column for the class '{missing[0]}'.")
+        values = [[float(lines[a][columns[b]]) for b in class_names] for a in class_names]
+    except (OSError, ValueError, IndexError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{path} is not a .npy or .csv file of a class similarity ({error}).") from None
+    return check_similarity(values, len(class_names))

@@ -1,0 +1,73 @@
+"""The objective of CSQ (Yuan et al., CVPR 2020), also that of MDS and SHC."""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hashlens.centres import check_codebook
+from hashlens.errors import BadInput
+
+NO_LABEL = -1
+EPSILON = 1e-6  # keeps the logarithm of a saturated code finite in single precision
+
+
+class CentralSimilarity(nn.Module):
+    """Binary cross-entropy of every bit to the bit of the hash centre, and a pull of codes to ±1.
+
+    With u in [−1, 1] (the output of a tanh) and the centre h: mean over bits of BCE((u + 1)/2, (h + 1)/2),
+    plus λ·mean((|u| − 1)²) (CSQ, equations 4 to 6). The centre of a label set is the bitwise majority of its
+    centres; where they tie, the bit of one fixed random code decides.
+
+    Args:
+        codebook: (C, K) hash centres in {−1, +1}.
+        quantization_weight: λ ≥ 0; 1e-4 in CSQ, MDS and SHC.
+        seed: of the code that breaks ties.
+
+    Raises:
+        BadInput: an argument is out of its range.
+    """
+
+    codebook: Tensor
+    tie_break: Tensor
+
+    def __init__(self, codebook: ArrayLike, quantization_weight: float = 1e-4, seed: int = 0) -> None:
+        super().__init__()
+        centres = torch.as_tensor(check_codebook(codebook))
+        if not quantization_weight >= 0:
+            raise BadInput(f"The quantization weight is {quantization_weight}; it must be 0 or more.")
+        self.quantization_weight = quantization_weight
+        generator = torch.Generator().manual_seed(seed)
+        bits = torch.randint(0, 2, (centres.shape[1],), generator=generator, dtype=torch.int8)
+        self.register_buffer("codebook", centres)
+        self.register_buffer("tie_break", 2 * bits - 1)
+
+    def forward(self, codes: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of a batch.
+
+        Args:
+            codes: (B, K) in [−1, 1].
+            targets: (B,) int64 classes, −1 for none, or (B, C) multi-hot.
+
+        Returns:
+            A scalar in at least single precision, also under autocast.
+        """
+        with torch.autocast(codes.device.type, enabled=False):
+            codes = codes if codes.dtype == torch.float64 else codes.float()
+            centres, labelled = self.centres_of(targets)
+            probabilities = ((codes + 1) / 2).clamp(EPSILON, 1 - EPSILON)
+            wanted = ((centres + 1) / 2).to(codes.dtype)
+            losses = functional.binary_cross_entropy(probabilities, wanted, reduction="none").mean(1)
+            loss = (losses * labelled).sum() / labelled.sum().clamp(min=1)
+            return loss + self.quantization_weight * (codes.abs() - 1).square().mean()
+
+    def centres_of(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The (B, K) centres in {−1, +1} that items are pulled to, and (B,) whether they have a label."""
+        if targets.ndim == 1:
+            return self.codebook[targets.clamp(min=0)], targets != NO_LABEL
+        marks = (targets != 0).float()
+        votes = marks @ self.codebook.float()
+        majority = torch.where(votes == 0, self.tie_break.float(), votes.sign())
+        return majority, marks.sum(1) > 0
