@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.centres.codebook import check_size
+from hashlens.centres.finite_fields import prime_power, quadratic_character
 from hashlens.centres.random_codes import bernoulli
 
 
@@ -32,7 +33,7 @@ def hadamard(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]:
         BadInput: C or K is out of range.
     """
     check_size(classes, bits)
-    order = next(n for n in range(bits, 4 * bits) if hadamard_matrix(n) is not None)
+    order = next(n for n in range(bits, 4 * bits) if has_hadamard_matrix(n))
     matrix = hadamard_matrix(order)
     assert matrix is not None
     if classes > 2 * order:
@@ -49,54 +50,56 @@ def hadamard(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]:
 def hadamard_matrix(order: int) -> NDArray[np.int8] | None:
     """A Hadamard matrix: (n, n) int8 in {−1, +1} with orthogonal rows.
 
-    By Sylvester's doubling and Paley's two constructions from the squares modulo a prime (Paley 1933), and
-    their Kronecker products. ``None`` where none of them applies.
+    By Sylvester's doubling and Paley's two constructions from the squares of a finite field (Paley 1933), and
+    their Kronecker products. ``None`` where none of them applies, see :func:`has_hadamard_matrix`.
     """
+    if not has_hadamard_matrix(order):
+        return None
     if order == 1:
         return np.ones((1, 1), np.int8)
     if order == 2:
         return np.array([[1, 1], [1, -1]], np.int8)
-    if order < 4 or order % 4:
-        return None
-    if _is_prime(order - 1):
+    if prime_power(order - 1):
         return _paley_first(order - 1)
-    for factor in range(2, int(order**0.5) + 1):
-        if order % factor == 0:
-            left, right = hadamard_matrix(factor), hadamard_matrix(order // factor)
-            if left is not None and right is not None:
-                return np.kron(left, right).astype(np.int8)
-    if _is_prime(order // 2 - 1) and (order // 2 - 1) % 4 == 1:
+    factor = _factor_of_product(order)
+    if factor is None:
         return _paley_second(order // 2 - 1)
+    left, right = hadamard_matrix(factor), hadamard_matrix(order // factor)
+    assert left is not None and right is not None
+    return np.kron(left, right).astype(np.int8)
+
+
+@functools.cache
+def has_hadamard_matrix(order: int) -> bool:
+    """Whether :func:`hadamard_matrix` knows a matrix of this order; costs next to nothing."""
+    if order < 4 or order % 4:
+        return order in (1, 2)
+    if prime_power(order - 1) or _factor_of_product(order) is not None:
+        return True
+    return (order // 2 - 1) % 4 == 1 and prime_power(order // 2 - 1) is not None
+
+
+def _factor_of_product(order: int) -> int | None:
+    for factor in range(2, int(order**0.5) + 1):
+        if order % factor == 0 and has_hadamard_matrix(factor) and has_hadamard_matrix(order // factor):
+            return factor
     return None
 
 
-def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % factor for factor in range(2, int(number**0.5) + 1))
-
-
-def _jacobsthal(prime: int) -> NDArray[np.int8]:
-    """Entry (i, j) is +1 where i − j is a non-zero square modulo the prime, −1 where it is none, else 0."""
-    character = np.full(prime, -1, np.int8)
-    character[np.arange(prime) ** 2 % prime] = 1
-    character[0] = 0
-    positions = np.arange(prime)
-    return character[(positions[:, None] - positions) % prime]
-
-
-def _paley_first(prime: int) -> NDArray[np.int8]:
-    """Order p + 1 for a prime p ≡ 3 (mod 4)."""
-    skew = np.zeros((prime + 1, prime + 1), np.int8)
+def _paley_first(order: int) -> NDArray[np.int8]:
+    """Order q + 1 for a prime power q ≡ 3 (mod 4)."""
+    skew = np.zeros((order + 1, order + 1), np.int8)
     skew[0, 1:] = 1
     skew[1:, 0] = -1
-    skew[1:, 1:] = _jacobsthal(prime)
-    return skew + np.eye(prime + 1, dtype=np.int8)
+    skew[1:, 1:] = quadratic_character(order)
+    return skew + np.eye(order + 1, dtype=np.int8)
 
 
-def _paley_second(prime: int) -> NDArray[np.int8]:
-    """Order 2(p + 1) for a prime p ≡ 1 (mod 4)."""
-    symmetric = np.zeros((prime + 1, prime + 1), np.int8)
+def _paley_second(order: int) -> NDArray[np.int8]:
+    """Order 2(q + 1) for a prime power q ≡ 1 (mod 4)."""
+    symmetric = np.zeros((order + 1, order + 1), np.int8)
     symmetric[0, 1:] = symmetric[1:, 0] = 1
-    symmetric[1:, 1:] = _jacobsthal(prime)
+    symmetric[1:, 1:] = quadratic_character(order)
     off_diagonal = np.kron(symmetric, np.array([[1, 1], [1, -1]], np.int8))
-    diagonal = np.kron(np.eye(prime + 1, dtype=np.int8), np.array([[1, -1], [-1, -1]], np.int8))
+    diagonal = np.kron(np.eye(order + 1, dtype=np.int8), np.array([[1, -1], [-1, -1]], np.int8))
     return (off_diagonal + diagonal).astype(np.int8)
