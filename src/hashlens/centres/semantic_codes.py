@@ -39,6 +39,9 @@ RESTART_OPERATIONS = 2e8
 HOT, COLD, FROZEN = 20.0, 1.0, 0.1
 WEAKEST_PENALTY, STRONGEST_PENALTY, PROHIBITION = 1.0, 2000.0, 1e6
 
+REPAIRS = 6
+REPAIR_WARMTH = 5.0
+
 EXACT_SPECTRUM = 1500  # classes: beyond, all eigenvectors take too long
 ASSIGNMENT_STEPS = 60
 NEAR_THE_LIMIT = 0.6  # of the best known distance: below, no code helped
@@ -114,14 +117,21 @@ class _Search:
     def best(self, distance: int) -> NDArray[np.int8]:
         """The candidate with the smallest mismatch among those that keep the distance."""
         sweeps = self._sweeps(SWEEPS, FEWEST_SWEEPS)
-        restarts = int(np.clip(RESTART_OPERATIONS / (sweeps * self.classes**2 * self.bits), 1, RESTARTS))
+        possible = distance <= distance_upper_bound(self.classes, self.bits)
+        restarts = possible * int(np.clip(RESTART_OPERATIONS / (sweeps * self.classes**2 * self.bits), 1, RESTARTS))
         candidates = []
         reached = 0
         for number in range(restarts):
             signs = self._direct(distance, sweeps, number)
             closest = self._closest(signs)
-            if closest < distance:
-                self._anneal(signs, distance, sweeps // 4, (COLD, COLD), (STRONGEST_PENALTY, PROHIBITION), number)
+            for attempt in range(REPAIRS):
+                if closest >= distance:
+                    break
+                # Too close pairs are stuck: warm enough to free them, the penalty decides where they go.
+                warmth = REPAIR_WARMTH * (1 + attempt % 2)
+                strengths = (STRONGEST_PENALTY / warmth**2, 10 * STRONGEST_PENALTY / warmth)
+                stage = (number, attempt)
+                self._anneal(signs, distance, sweeps // 4, (warmth, COLD), strengths, stage)
                 closest = self._closest(signs)
             reached = max(reached, closest)
             if closest >= distance:
@@ -144,15 +154,12 @@ class _Search:
         rank = self.projected.shape[1]
         gaussian = random.standard_normal((rank, self.bits)).astype(self.projected.dtype)
         signs = np.ascontiguousarray(np.where(self.projected @ gaussian > 0, 1, -1).T, np.int8)
-        self._anneal(signs, distance, sweeps, (HOT, COLD), (WEAKEST_PENALTY, STRONGEST_PENALTY), number)
+        self._anneal(signs, distance, sweeps, (HOT, COLD), (WEAKEST_PENALTY, STRONGEST_PENALTY), (number,))
         return signs
 
     def _code(self, distance: int) -> NDArray[np.uint8] | None:
         """(M, K) of 0 and 1, M ≥ C words at the distance, or None."""
-        bound = distance_upper_bound(self.classes, self.bits)
-        if distance > bound:
-            return None
-        code = words_at_distance(self.classes, self.bits, distance, bound)
+        code = words_at_distance(self.classes, self.bits, distance, distance_upper_bound(self.classes, self.bits))
         if code is None:
             distant = maximum_distance(self.classes, self.bits, self.seed)
             code = (distant > 0).astype(np.uint8) if minimum_distance(distant) >= distance else None
@@ -170,7 +177,7 @@ class _Search:
         anneal_assignment(pool, chosen, words, self.target, self.bits, temperatures, moves, random)
         signs = np.ascontiguousarray(signs[:, chosen])
         sweeps = self._sweeps(TRIAL_SWEEPS, FEWEST_TRIAL_SWEEPS)
-        self._anneal(signs, distance, sweeps, (COLD, FROZEN), (PROHIBITION, PROHIBITION), RESTARTS)
+        self._anneal(signs, distance, sweeps, (COLD, FROZEN), (PROHIBITION, PROHIBITION), (RESTARTS,))
         return signs
 
     def _anneal(
@@ -180,11 +187,11 @@ class _Search:
         sweeps: int,
         temperatures: tuple[float, float],
         strengths: tuple[float, float],
-        number: int,
+        stage: tuple[int, ...],
     ) -> None:
         falling = np.geomspace(*temperatures, sweeps) * self.flip
         rising = np.geomspace(*strengths, sweeps) * max(1.0, (self.classes / 100) ** 0.5)
-        random = np.random.default_rng([self.seed, number, distance])
+        random = np.random.default_rng([self.seed, distance, *stage])
         anneal_bits(signs, as_words(signs), self.target, distance, falling, rising, random)
 
     def _sweeps(self, most: int, fewest: int) -> int:
