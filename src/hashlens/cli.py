@@ -68,7 +68,7 @@ def demo(
 def fit(
     source: Source,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Folder to save the model in.")],
-    method: Annotated[str, typer.Option(help="hashlens, orthohash or orthoarc.")] = "hashlens",
+    method: Annotated[str, typer.Option(help="hashlens, orthohash, orthoarc, csq, mds or shc.")] = "hashlens",
     bits: Annotated[int, typer.Option(help="Code length, 8 to 1024.")] = 64,
     split: Split = None,
     backbone: Annotated[str, typer.Option(help="efficientnet_lite0, or any name that timm knows.")] = (
@@ -89,8 +89,14 @@ def fit(
     batch_size: Annotated[int | None, typer.Option(help="Instead of the method's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the method's.")] = None,
     centres: Annotated[
-        str | None, typer.Option(help="bernoulli, hadamard, maximum-distance, or a .npy file of a codebook.")
+        str | None,
+        typer.Option(help="bernoulli, hadamard, maximum-distance, semantic, or a .npy file of a codebook."),
     ] = None,
+    similarity: Annotated[
+        str | None,
+        typer.Option(help="Of classes, for semantic centres: confusion, class-means, or a .npy or .csv file."),
+    ] = None,
+    min_distance: Annotated[int | None, typer.Option(help="The least distance of two semantic centres.")] = None,
     margin: Annotated[float | None, typer.Option(help="Of the loss, instead of the method's.")] = None,
     scale: Annotated[str | None, typer.Option(help="Of the loss: sqrt, auto or a number.")] = None,
     validation: Annotated[float, typer.Option(help="Share of the images held out to choose the epoch.")] = 0.1,
@@ -120,7 +126,7 @@ def fit(
 
     model = train(
         images,
-        method=_method(method, centres, margin, scale),
+        method=_method(images, method, centres, similarity, min_distance, margin, scale),
         bits=bits,
         backbone=backbone,
         weights=weights,
@@ -191,7 +197,6 @@ def search(
     sources = [_open(image) for image in images]
     model = catalogue.model()
 
-    from hashlens.codes import pack
     from hashlens.sources.reading import tell_skipped
 
     answers: list[dict[str, Any]] = []
@@ -199,7 +204,7 @@ def search(
     for source in sources:
         for batch in model.encode_batches(source, device):
             skipped += batch.skipped
-            hits = catalogue.search(pack(batch.continuous), k) if len(batch.items) else []
+            hits = catalogue.search(batch.codes, k) if len(batch.items) else []
             for item, found in zip(batch.items, hits, strict=True):
                 answers.append({"query": source.location(int(item)), "results": [vars(hit) for hit in found]})
     if as_json:
@@ -317,21 +322,39 @@ def _open(source: str, split: str | None = None) -> ImageSource | FeatureArray:
     return open_source(source, split)
 
 
-def _method(name: str, centres: str | None, margin: float | None, scale: str | None) -> Method:
+def _method(
+    source: ImageSource | FeatureArray,
+    name: str,
+    centres: str | None,
+    similarity: str | None,
+    min_distance: int | None,
+    margin: float | None,
+    scale: str | None,
+) -> Method:
+    """The method of that name with the parameters that are given."""
+    from hashlens.classes import read_similarity
     from hashlens.methods import get_method
 
     chosen = get_method(name)
     given: dict[str, Any] = {
         "centres": _codebook(centres) if centres and centres.endswith(".npy") else centres,
+        "similarity": similarity,
+        "min_distance": min_distance,
         "margin": margin,
         "scale": scale,
     }
+    if similarity and similarity.endswith((".npy", ".csv")):
+        given["similarity"] = read_similarity(similarity, source.class_names)
     if scale is not None and scale not in ("sqrt", "auto"):
         try:
             given["scale"] = float(scale)
         except ValueError:
             raise BadInput(f"The scale is '{scale}'; use sqrt, auto or a number.") from None
-    return replace(chosen, **{name: value for name, value in given.items() if value is not None})
+    given = {parameter: value for parameter, value in given.items() if value is not None}
+    for parameter in given:
+        if not hasattr(chosen, parameter):
+            raise BadInput(f"The method {name} has no {parameter}.")
+    return replace(chosen, **given)
 
 
 def _codebook(path: str) -> Any:

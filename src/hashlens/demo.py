@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hashlens.codes import pack
 from hashlens.errors import BadInput
 from hashlens.index import Catalogue
 from hashlens.reports import write_report
@@ -52,7 +51,7 @@ def run_demo(folder: Path, seed: int = 0) -> None:
     query = queries.image(0)
     query.save(folder / "query.png")
     _say(f"3. Search: a new picture ({queries.label_names(0)[0]}, {folder / 'query.png'}) finds its nearest.")
-    hits = catalogue.search(pack(model.continuous_codes(query)), k=5)[0]
+    hits = catalogue.search(model.encode(query), k=5)[0]
     print_results({"query": str(folder / "query.png"), "results": [vars(hit) for hit in hits]})
 
     _say(f"4. Evaluate: {len(queries):,} new pictures search, and we count how many results are of their class.")

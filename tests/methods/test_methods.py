@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hashlens.centres import GENERATORS, check_codebook
+from hashlens.classes import embedding_similarity
 from hashlens.errors import BadInput
 from hashlens.methods import METHODS, SCHEDULES, OrthoHash, get_method
 from hashlens.models import HASH_LAYERS
@@ -37,7 +38,8 @@ def targets_for(count: int, multi_label: bool) -> torch.Tensor:
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_every_method_trains_its_hash_layer(name: str, multi_label: bool) -> None:
     method = get_method(name)
-    codebook = method.codebook(CLASSES, BITS, seed=3)
+    similarity = embedding_similarity(np.random.default_rng(0).normal(size=(CLASSES, 4)))
+    codebook = method.codebook(CLASSES, BITS, 3, similarity)
     objective = method.objective(codebook)
     torch.manual_seed(0)
     layer = HASH_LAYERS[method.hash_layer](10, BITS)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.codes.packing import pack, to_words
+from hashlens.codes.packing import to_words
 from hashlens.errors import BadInput
 from hashlens.files import replacing
 from hashlens.index.hamming import HammingIndex
@@ -223,14 +223,13 @@ class Catalogue:
             with progress_bar("Indexing", len(items)) as advance:
                 for batch in self.model().encode_batches(source.select(items), device) if len(items) else ():
                     encoded = [int(item) for item in items[batch.items]]
-                    codes = pack(batch.continuous)
                     skipped = [(int(items[one.item]), one) for one in batch.skipped]
                     with database:
                         database.executemany(
                             _UPSERT,
                             (
                                 (source.identity, code.tobytes(), item)
-                                for item, code in zip(encoded, codes, strict=True)
+                                for item, code in zip(encoded, batch.codes, strict=True)
                             ),
                         )
                         _note_skipped(database, source, skipped)

@@ -1,21 +1,20 @@
-"""Published systems as presets: centres, objective, hash layer and training settings.
-
-A method is a frozen dataclass with ``codebook(classes, bits, seed)``, ``objective(codebook)``,
-``settings(finetune, paper)`` and the name of its ``hash_layer``.
-"""
+"""Published systems as presets of centres, objective, hash layer and training settings."""
 
 from __future__ import annotations
 
 from hashlens.errors import BadInput
+from hashlens.methods.central_similarity import CentralSimilarityHashing
+from hashlens.methods.method import SEMANTIC, Method
 from hashlens.methods.orthohash import OrthoHash
-from hashlens.methods.settings import SCHEDULES, TrainingSettings
-
-Method = OrthoHash
+from hashlens.methods.settings import OPTIMIZERS, SCHEDULES, TrainingSettings
 
 METHODS: dict[str, Method] = {
     "hashlens": OrthoHash(centres="maximum-distance", margin=0.5),  # our best so far on held-out images
     "orthohash": OrthoHash(),
     "orthoarc": OrthoHash(margin_kind="arc"),
+    "csq": CentralSimilarityHashing(centres="hadamard"),
+    "mds": CentralSimilarityHashing(centres="maximum-distance"),
+    "shc": CentralSimilarityHashing(centres=SEMANTIC),
 }
 
 
@@ -32,4 +31,14 @@ def get_method(method: str | Method) -> Method:
     return METHODS[method]
 
 
-__all__ = ["METHODS", "SCHEDULES", "Method", "OrthoHash", "TrainingSettings", "get_method"]
+__all__ = [
+    "METHODS",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "SEMANTIC",
+    "CentralSimilarityHashing",
+    "Method",
+    "OrthoHash",
+    "TrainingSettings",
+    "get_method",
+]

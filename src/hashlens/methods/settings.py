@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import torch
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings of the optimiser (Adam, with weight decay added to the gradient).
+    """Settings of the optimiser.
 
     Attributes:
         epochs: passes over the training images.
         batch_size: images per step.
         learning_rate: of the hash layer.
-        weight_decay: L2 penalty.
+        weight_decay: L2 penalty, added to the gradient.
         schedule: ``"step"`` divides the rate by ten after 80 % of the training; ``"cosine"`` lowers it to
-            zero along a cosine after warming up over the first 5 %.
+            zero along a cosine after warming up over the first 5 %; ``"annealing"`` lowers it to a
+            thousandth along a cosine.
+        optimizer: ``"adam"`` or ``"rmsprop"``.
         backbone_rate: learning rate of the backbone relative to the hash layer's; only used end to end.
         feature_dropout: share of features set to zero at random.
     """
@@ -27,7 +31,8 @@ class TrainingSettings:
     batch_size: int
     learning_rate: float
     weight_decay: float
-    schedule: Literal["step", "cosine"]
+    schedule: Literal["step", "cosine", "annealing"]
+    optimizer: Literal["adam", "rmsprop"] = "adam"
     backbone_rate: float = 0.1
     feature_dropout: float = 0.0
 
@@ -43,5 +48,12 @@ def _cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
+def _annealing(progress: float) -> float:
+    least = 1e-3
+    return least + (1 - least) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
 # Factor of the learning rate after a share of all steps.
-SCHEDULES: dict[str, Callable[[float], float]] = {"step": _step, "cosine": _cosine}
+SCHEDULES: dict[str, Callable[[float], float]] = {"step": _step, "cosine": _cosine, "annealing": _annealing}
+
+OPTIMIZERS: dict[str, Any] = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}

@@ -1,6 +1,14 @@
 """Hash networks, and models that can be saved and loaded."""
 
 from hashlens.models.hash_model import CONFIG_FILE, HashModel, SkippedImagesWarning, read_config
-from hashlens.models.network import HASH_LAYERS, HashNetwork
+from hashlens.models.network import HASH_LAYERS, HashLayer, HashNetwork
 
-__all__ = ["CONFIG_FILE", "HASH_LAYERS", "HashModel", "HashNetwork", "SkippedImagesWarning", "read_config"]
+__all__ = [
+    "CONFIG_FILE",
+    "HASH_LAYERS",
+    "HashLayer",
+    "HashModel",
+    "HashNetwork",
+    "SkippedImagesWarning",
+    "read_config",
+]

@@ -53,12 +53,14 @@ class Encoded:
     Attributes:
         items: (n,) int64, their numbers in the source.
         continuous: (n, K) float32.
+        codes: (n, ceil(K/8)) uint8.
         digests: n content digests.
         skipped: the other items.
     """
 
     items: NDArray[np.int64]
     continuous: NDArray[np.float32]
+    codes: NDArray[np.uint8]
     digests: list[bytes]
     skipped: list[Skipped]
 
@@ -131,12 +133,15 @@ class HashModel:
         Raises:
             BadInput: images for a model of features or the reverse, or nothing could be read.
         """
-        continuous, kept = self.continuous_codes(items, return_items=True, device=device)
-        codes = pack(continuous)
-        return (codes, kept) if return_items else codes
+        encoded = self._encode_readable(items, device)
+        return (encoded.codes, encoded.items) if return_items else encoded.codes
 
     def continuous_codes(self, items: Any, return_items: bool = False, device: str | None = None) -> Any:
-        """Continuous codes, (n, K) float32, whose signs :meth:`encode` packs; arguments as there."""
+        """Continuous codes, (n, K) float32, that :meth:`encode` rounds and packs; arguments as there."""
+        encoded = self._encode_readable(items, device)
+        return (encoded.continuous, encoded.items) if return_items else encoded.continuous
+
+    def _encode_readable(self, items: Any, device: str | None) -> Encoded:
         source = as_source(items)
         encoded = self.encode_all(source, device)
         if encoded.skipped:
@@ -146,7 +151,7 @@ class HashModel:
                 SkippedImagesWarning,
                 stacklevel=3,
             )
-        return (encoded.continuous, encoded.items) if return_items else encoded.continuous
+        return encoded
 
     def encode_all(self, items: Any, device: str | None = None, description: str = "Encoding") -> Encoded:
         """Codes of a whole source, with what could not be read.
@@ -155,7 +160,7 @@ class HashModel:
             BadInput: nothing could be read.
         """
         source = as_source(items)
-        batches = [Encoded(np.empty(0, np.int64), np.empty((0, self.bits), np.float32), [], [])]
+        batches = [self._encoded(np.empty(0, np.int64), np.empty((0, self.bits), np.float32), [], [])]
         with progress_bar(description, len(source)) as advance:
             for batch in self.encode_batches(source, device):
                 batches.append(batch)
@@ -163,12 +168,22 @@ class HashModel:
         skipped = [one for batch in batches for one in batch.skipped]
         if len(skipped) == len(source) > 0:
             raise BadInput(f"No image of {source.name} could be read; the first is {skipped[0]}.")
-        return Encoded(
+        return self._encoded(
             np.concatenate([batch.items for batch in batches]),
             np.concatenate([batch.continuous for batch in batches]),
             [digest for batch in batches for digest in batch.digests],
             skipped,
         )
+
+    def _encoded(
+        self,
+        items: NDArray[np.int64],
+        continuous: NDArray[np.float32],
+        digests: list[bytes],
+        skipped: list[Skipped],
+    ) -> Encoded:
+        codes = pack(continuous, self.network.hash_layer.threshold)
+        return Encoded(items, continuous, codes, digests, skipped)
 
     def encode_batches(self, items: Any, device: str | None = None) -> Iterator[Encoded]:
         """Codes batch by batch, for sources of any size."""
@@ -180,7 +195,7 @@ class HashModel:
                 with torch.inference_mode():
                     features = torch.from_numpy(np.array(batch.values)).to(where)
                     continuous = self.network.hash_layer(features).cpu().numpy()
-            yield Encoded(batch.items, continuous, batch.digests, batch.skipped)
+            yield self._encoded(batch.items, continuous, batch.digests, batch.skipped)
 
     def adapt(self, items: Any, device: str | None = None) -> HashModel:
         """Re-estimate the batch-norm statistics of the hash layer on the images that will be searched.
@@ -234,8 +249,11 @@ class HashModel:
             yield batch
 
     def fingerprint(self) -> str:
-        """A hash of the weights: equal for models that give the same codes."""
-        return hashlib.sha256(self._serialized()).hexdigest()
+        """A hash of weights and preprocessing: equal for models that give the same codes."""
+        digest = hashlib.sha256(self._serialized())
+        if self.backbone:
+            digest.update(repr(self.backbone.preprocessing).encode())
+        return digest.hexdigest()
 
     def _serialized(self) -> bytes:
         from safetensors.torch import save

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import torch
 from torch import Tensor, nn
 
 from hashlens.backbones import Backbone
 
 
-class BatchNormHashLayer(nn.Module):
-    """Linear layer without bias, then batch norm, so that each bit has mean zero (OrthoHash, section 3.3).
+class HashLayer(nn.Module):
+    """A linear layer from features to K numbers, and what gives these the shape of a code.
+
+    Attributes:
+        threshold: a bit is 1 where the continuous code is greater.
 
     Args:
         dimension: D, length of a feature.
         bits: K.
+        bias: whether the linear layer has one.
     """
 
-    def __init__(self, dimension: int, bits: int) -> None:
+    threshold: ClassVar[float] = 0.0
+
+    def __init__(self, dimension: int, bits: int, bias: bool) -> None:
         super().__init__()
-        self.linear = nn.Linear(dimension, bits, bias=False)
+        self.linear = nn.Linear(dimension, bits, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D) → (B, K)."""
+        raise NotImplementedError
+
+
+class BatchNormHashLayer(HashLayer):
+    """Without bias, then batch norm, so that each bit has mean zero (OrthoHash, section 3.3)."""
+
+    def __init__(self, dimension: int, bits: int) -> None:
+        super().__init__(dimension, bits, bias=False)
         self.norm = nn.BatchNorm1d(bits)
         nn.init.normal_(self.linear.weight, std=0.01)  # as the authors' program does
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, D) → (B, K)."""
         return self.norm(self.linear(features))
 
 
-HASH_LAYERS: dict[str, type[BatchNormHashLayer]] = {"batch-norm": BatchNormHashLayer}
+class TanhHashLayer(HashLayer):
+    """With bias, then tanh: codes in (−1, 1) (CSQ, MDS, SHC)."""
+
+    def __init__(self, dimension: int, bits: int) -> None:
+        super().__init__(dimension, bits, bias=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.tanh(self.linear(features))
+
+
+HASH_LAYERS: dict[str, type[BatchNormHashLayer] | type[TanhHashLayer]] = {
+    "batch-norm": BatchNormHashLayer,
+    "tanh": TanhHashLayer,
+}
 
 
 class HashNetwork(nn.Module):
@@ -38,9 +70,7 @@ class HashNetwork(nn.Module):
         feature_dropout: share of features set to zero in training.
     """
 
-    def __init__(
-        self, backbone: Backbone | None, hash_layer: BatchNormHashLayer, feature_dropout: float = 0.0
-    ) -> None:
+    def __init__(self, backbone: Backbone | None, hash_layer: HashLayer, feature_dropout: float = 0.0) -> None:
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(feature_dropout)

@@ -4,6 +4,7 @@ Codes are (B, K) continuous; targets are (B,) int64 classes or (B, C) multi-hot.
 networks or data and works in any training loop.
 """
 
+from hashlens.objectives.central_similarity import CentralSimilarity
 from hashlens.objectives.cosine_softmax import CosineSoftmax
 
-__all__ = ["CosineSoftmax"]
+__all__ = ["CentralSimilarity", "CosineSoftmax"]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hashlens.codes import pack
 from hashlens.errors import BadInput
 from hashlens.files import write_json
 from hashlens.metrics import code_statistics, evaluate
@@ -53,13 +52,14 @@ def write_report(
         raise BadInput(f"{unlabelled.name} has no labels, so there is nothing to judge results by.")
     encoded_queries = model.encode_all(asked, device, "Encoding queries")
     encoded_database = model.encode_all(searched, device, "Encoding the database")
-    query_codes, database_codes = pack(encoded_queries.continuous), pack(encoded_database.continuous)
     query_labels, database_labels, _ = share_numbering(
         asked.labels[encoded_queries.items], asked.class_names,
         searched.labels[encoded_database.items], searched.class_names,
     )  # fmt: skip
-    report = evaluate(query_codes, query_labels, database_codes, database_labels, at, bits=model.bits)
-    statistics = code_statistics(database_codes, model.bits, encoded_database.continuous)
+    report = evaluate(
+        encoded_queries.codes, query_labels, encoded_database.codes, database_labels, at, bits=model.bits
+    )
+    statistics = code_statistics(encoded_database.codes, model.bits, encoded_database.continuous)
     report["codes"]["quantization_error"] = statistics["quantization_error"]
     known = set(encoded_database.digests)
     report["queries_in_database"] = sum(digest in known for digest in encoded_queries.digests)
@@ -75,8 +75,8 @@ def write_report(
     rows = None
     if isinstance(asked, ImageSource) and isinstance(searched, ImageSource):
         rows = result_rows(
-            Side(asked, encoded_queries.items, query_codes, query_labels),
-            Side(searched, encoded_database.items, database_codes, database_labels),
+            Side(asked, encoded_queries.items, encoded_queries.codes, query_labels),
+            Side(searched, encoded_database.items, encoded_database.codes, database_labels),
             model.bits,
         )
     write_page(folder / PAGE_FILE, _facts(model, report), report, plots, rows)

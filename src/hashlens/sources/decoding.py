@@ -22,7 +22,8 @@ def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
     """Decode an image.
 
     EXIF orientation is applied. Transparent pixels become white. 16-bit and floating-point images are scaled
-    to 8 bits: integers by their bit depth, floats from [0, 1] where they lie in it, else from their range.
+    to 8 bits: integers by their bit depth, floats from [0, 1] where they lie in it, else from their range;
+    NaN becomes black.
 
     Args:
         raw: the bytes of an image file, or pixels, (H, W) gray or (H, W, 3) RGB uint8.
@@ -72,7 +73,11 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
+        samples = np.asarray(image)
+        pixels = _to_8_bits(samples)
+        if isinstance(image.info.get("transparency"), int):  # the one gray that a PNG declares to be clear
+            pixels[samples == image.info["transparency"]] = 255
+        return Image.fromarray(pixels).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -81,11 +86,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _to_8_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     values = pixels.astype(np.float64)
-    low, high = float(values.min()), float(values.max())
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if np.issubdtype(pixels.dtype, np.integer):
         # Mode "I" holds 8- or 16-bit samples of files that declare either; only the values can tell.
         depth = 255.0 if high <= 255 and pixels.dtype.itemsize > 2 else 65_535.0
         low, high = (0.0, depth) if low >= 0 and high <= depth else (low, high)
     elif low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    return ((values - low) * (255.0 / max(high - low, 1e-12))).round().astype(np.uint8)
+    scaled = (values - low) * (255.0 / max(high - low, 1e-12))
+    return np.nan_to_num(scaled, posinf=255.0).clip(0, 255).round().astype(np.uint8)

@@ -42,7 +42,7 @@ class Source(ABC):
         name: what the user called it.
         labels: (N,) int64 class numbers, −1 for an item without one; (N, C) bool where items have label sets;
             ``None`` where the source knows no labels at all.
-        class_names: C names, in the order of the class numbers.
+        class_names: C names, in the order of the class numbers; the numbers where none are given.
         identity: a name for the whole source, unique on this machine, that stays the same from run to run.
     """
 
@@ -52,6 +52,9 @@ class Source(ABC):
         self.name = name
         self.identity = identity or name
         self.labels = labels
+        if labels is not None and not class_names:
+            count = labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=NO_LABEL)) + 1
+            class_names = [str(number) for number in range(count)]
         self.class_names = tuple(class_names)
 
     @abstractmethod

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from hashlens.codes import pack
-from hashlens.methods import SCHEDULES, TrainingSettings
+from hashlens.methods import OPTIMIZERS, SCHEDULES, TrainingSettings
 from hashlens.metrics import mean_average_precision
 from hashlens.models import HashNetwork
 from hashlens.progress import progress_bar
@@ -70,7 +70,7 @@ class HashTraining(L.LightningModule):
             codes = torch.as_tensor(self.all_gather(codes)).flatten(0, 1)
         numbers, first = np.unique(items.cpu().numpy(), return_index=True)
         labels = self._held_out_labels[numbers]
-        packed = pack(codes.cpu().numpy()[first])
+        packed = pack(codes.cpu().numpy()[first], self.network.hash_layer.threshold)
         score = mean_average_precision(packed, labels, packed, labels, bits=codes.shape[1], leave_one_out=True)
         self.log("validation_mAP", score)
 
@@ -84,7 +84,7 @@ class HashTraining(L.LightningModule):
         if backbone:
             rate = settings.learning_rate * settings.backbone_rate
             groups.append({"params": list(backbone.parameters()), "lr": rate})
-        optimizer = torch.optim.Adam(groups, weight_decay=settings.weight_decay)
+        optimizer = OPTIMIZERS[settings.optimizer](groups, weight_decay=settings.weight_decay)
         factor = SCHEDULES[settings.schedule]
         steps = max(1, int(self.trainer.estimated_stepping_batches))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
@@ -97,9 +97,13 @@ class KeepBest(Callback):
     Attributes:
         history: epoch, loss and validation mAP of every epoch so far.
         weights: the network's state at ``best_epoch`` (from 1); at the last epoch where nothing is held out.
+
+    Args:
+        purpose: what is trained, in the log, where it is not codes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, purpose: str = "") -> None:
+        self._purpose = purpose
         self.history: list[dict[str, float]] = []
         self.weights: dict[str, Tensor] = {}
         self.best_epoch = 0
@@ -123,7 +127,8 @@ class KeepBest(Callback):
             note = (
                 "" if score is None else f", validation mAP {float(score):.4f}{' (best so far)' if better else ''}"
             )
-            log.info("epoch %d of %d: loss %.4f%s", epoch, trainer.max_epochs, entry["loss"], note)
+            name = f"{self._purpose}, epoch" if self._purpose else "epoch"
+            log.info("%s %d of %d: loss %.4f%s", name, epoch, trainer.max_epochs, entry["loss"], note)
 
     def state_dict(self) -> dict[str, Any]:
         # Not all of __dict__: Lightning adds attributes of its own, which no checkpoint can be read with.

@@ -1,0 +1,40 @@
+"""CSQ (Yuan et al., CVPR 2020), MDS (Wang et al., CVPR 2023) and SHC (Chen et al., 2025).
+
+The three train alike and differ in their centres: Hadamard, as far apart as possible, semantic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from hashlens.methods.method import Method
+from hashlens.methods.settings import TrainingSettings
+from hashlens.objectives import CentralSimilarity
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CentralSimilarityHashing(Method):
+    """Per-bit cross-entropy to hash centres.
+
+    Attributes:
+        quantization_weight: see :class:`hashlens.objectives.CentralSimilarity`.
+    """
+
+    quantization_weight: float = 1e-4
+
+    hash_layer: ClassVar[str] = "tanh"
+
+    def objective(self, codebook: NDArray[np.int8]) -> nn.Module:
+        return CentralSimilarity(codebook, self.quantization_weight)
+
+    def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
+        if paper:  # SHC, section 4.1
+            return TrainingSettings(100, 64, 1e-4, 1e-5, "annealing", "rmsprop", backbone_rate=1.0)
+        if finetune:
+            return TrainingSettings(12, 64, 1e-3, 5e-4, "cosine", backbone_rate=0.3)
+        return TrainingSettings(20, 256, 1e-3, 5e-4, "cosine", feature_dropout=0.2)

@@ -1,0 +1,127 @@
+"""Class similarity from the training images: the first stage of SHC."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hashlens.backbones import extract_features
+from hashlens.classes import check_similarity, confusion_similarity, embedding_similarity
+from hashlens.errors import BadInput
+from hashlens.files import replacing
+from hashlens.methods import TrainingSettings
+from hashlens.models import HashLayer, HashNetwork
+from hashlens.sources.labels import Labels, as_multi_hot
+from hashlens.training.checkpoints import digest_of
+from hashlens.training.run import Task, outputs, train
+
+log = logging.getLogger("hashlens")
+
+KINDS = ("confusion", "class-means")
+MOST_SIMILAR = 5
+
+
+def class_similarity(
+    task: Task,
+    similarity: str | ArrayLike,
+    settings: TrainingSettings,
+    class_names: Sequence[str],
+    folder: Path | None = None,
+) -> NDArray[np.float64]:
+    """How alike the classes are, as SHC's centres need it.
+
+    Args:
+        similarity: ``"confusion"``: a classifier is trained as the hash network will be, on the same images,
+            and asked what it confuses; ``"class-means"``: cosines between the means of the pretrained
+            features of each class; or a (C, C) matrix.
+        folder: where to keep the confusion of a classifier that was trained end to end, so that an
+            interrupted training need not repeat it.
+
+    Returns:
+        (C, C) float64.
+
+    Raises:
+        BadInput: the similarity is of no such kind, or the matrix does not fit.
+    """
+    if not isinstance(similarity, str):
+        return check_similarity(similarity, len(class_names))
+    if similarity not in KINDS:
+        raise BadInput(f"There is no class similarity '{similarity}'; use {', '.join(KINDS)}, or give a matrix.")
+    labels = task.prepared.labels[task.train_items]
+    if similarity == "class-means":
+        found = embedding_similarity(_class_means(task, labels, len(class_names)))
+    else:
+        found = _confusion(task, labels, settings, len(class_names), folder)
+    _tell_pairs(found, class_names)
+    return found
+
+
+class _Classifier(HashLayer):
+    """Features to logits: a hash layer whose bits are classes."""
+
+    def __init__(self, dimension: int, classes: int) -> None:
+        super().__init__(dimension, classes, bias=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(features)
+
+
+class _Classification(nn.Module):
+    """Cross-entropy; for label sets, that of every class by itself."""
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if targets.ndim == 2:
+            return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+        return functional.cross_entropy(logits, targets)
+
+
+def _confusion(
+    task: Task, labels: Labels, settings: TrainingSettings, classes: int, folder: Path | None
+) -> NDArray[np.float64]:
+    kept = None
+    if folder is not None:
+        assert task.backbone is not None
+        key = np.frombuffer(f"{task.backbone.fingerprint()} {asdict(settings)} {task.seed}".encode(), np.uint8)
+        kept = folder / f"similarity-{digest_of(key, labels, task.train_items)[:16]}.npy"
+        if kept.is_file():
+            return check_similarity(np.load(kept, allow_pickle=False), classes)
+    with torch.random.fork_rng():
+        torch.manual_seed(task.seed)
+        backbone = copy.deepcopy(task.backbone) if task.finetune else None
+        network = HashNetwork(backbone, _Classifier(task.dimension, classes), settings.feature_dropout)
+        best = train(task, network, _Classification(), settings, purpose="classifier")
+    network.load_state_dict(best.weights)
+    found = confusion_similarity(outputs(task, network, task.train_items), labels)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as temporary:
+            np.save(temporary, found)
+    return found
+
+
+def _class_means(task: Task, labels: Labels, classes: int) -> NDArray[np.float64]:
+    features = task.prepared.inputs
+    if task.finetune:
+        features = torch.from_numpy(extract_features(features, task.backbone, task.device).values)
+    marks = as_multi_hot(labels, classes).astype(np.float64)
+    members = marks.sum(0)
+    if not members.all():
+        raise BadInput(f"Class number {np.flatnonzero(members == 0)[0]} has no training image left.")
+    return (marks.T @ features[task.train_items].numpy()) / members[:, None]
+
+
+def _tell_pairs(similarity: NDArray[np.float64], class_names: Sequence[str]) -> None:
+    upper = np.triu(similarity, 1)
+    for place in np.argsort(-upper, axis=None)[:MOST_SIMILAR]:
+        one, two = np.unravel_index(place, upper.shape)
+        if upper[one, two] > 0:
+            log.info("most alike: %s and %s, %.2f", class_names[one], class_names[two], upper[one, two])
