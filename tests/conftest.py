@@ -1,0 +1,15 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Features and data sets are remembered in a temporary folder, never in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HASHLENS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
