@@ -1,7 +1,7 @@
 """Compiled searches for codebooks that look like a similarity.
 
-All of them are Metropolis annealing. Similarities are integers in units of 2^−14, so that sums do not depend on
-the order in which a machine adds, and a seed gives the same codebook everywhere.
+All of them are Metropolis annealing. Similarities are integers in units of 2^−14, so that sums can be vectorised
+without depending on the order in which a machine adds.
 """
 
 from __future__ import annotations
