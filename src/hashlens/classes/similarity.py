@@ -84,11 +84,12 @@ def embedding_similarity(vectors: ArrayLike) -> NDArray[np.float64]:
 def normalize_similarity(similarity: ArrayLike) -> NDArray[np.float64]:
     """Put a matrix on the scale that semantic centres are made for (SHC, stage 1).
 
-    S ← (S + Sᵀ)/2; every row S_i ← (S_i − mean)/max(|max − mean|, |min − mean|), over the entries off the
-    diagonal; symmetrised once more, since the rows have different scales; 1 on the diagonal.
+    S ← (S + Sᵀ)/2; every row S_i ← (S_i − mean)/max(|max − mean|, |min − mean|); symmetrised once more, since
+    the rows have different scales; 1 on the diagonal.
 
     Args:
-        similarity: (C, C), larger is more alike; its diagonal is not used.
+        similarity: (C, C), larger is more alike. Its diagonal takes part in the mean and range of its row: 0
+            for confusions, 1 for cosines.
 
     Raises:
         BadInput: it is not a finite (C, C) matrix with C ≥ 2.
@@ -96,15 +97,12 @@ def normalize_similarity(similarity: ArrayLike) -> NDArray[np.float64]:
     matrix = np.array(similarity, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise BadInput(f"A class similarity must be a (C, C) matrix with C ≥ 2, not one of shape {matrix.shape}.")
-    off_diagonal = ~np.eye(len(matrix), dtype=bool)
-    if not np.isfinite(matrix[off_diagonal]).all():
+    if not np.isfinite(matrix).all():
         raise BadInput("The class similarity contains NaN or infinity.")
-    np.fill_diagonal(matrix, 0)
     matrix = (matrix + matrix.T) / 2
-    means = matrix.sum(1) / (len(matrix) - 1)
-    deviations = np.where(off_diagonal, matrix - means[:, None], 0)
-    scales = np.abs(deviations).max(1)
-    scaled = deviations / np.where(scales > 1e-12, scales, 1)[:, None]
+    deviations = matrix - matrix.mean(1, keepdims=True)
+    scales = np.abs(deviations).max(1, keepdims=True)
+    scaled = deviations / np.where(scales > 1e-12, scales, 1)
     scaled = (scaled + scaled.T) / 2
     np.fill_diagonal(scaled, 1)
     return scaled
