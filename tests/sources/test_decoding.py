@@ -15,6 +15,11 @@ from PIL import Image
 
 from hashlens.sources import UnreadableImage, decode
 
+pytestmark = [  # pytest lifts the filter that the module sets for Pillow's warnings
+    pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
+    pytest.mark.filterwarnings("ignore:Corrupt EXIF data"),
+]
+
 WHITE = (255, 255, 255)
 
 

@@ -27,7 +27,7 @@ def open_csv(path: Path, split: str | None = None) -> ImageFiles:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = reader.fieldnames or []
-            rows = list(reader)
+            rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{path} is not a UTF-8 csv file ({error}).") from None
     if "path" not in columns:
@@ -35,14 +35,14 @@ def open_csv(path: Path, split: str | None = None) -> ImageFiles:
     if split is not None:
         if "split" not in columns:
             raise BadInput(f"{path} has no column 'split' to look for '{split}' in.")
-        rows = [row for row in rows if row["split"] == split]
+        rows = [(line, row) for line, row in rows if row["split"] == split]
     if not rows:
         raise BadInput(f"{path} lists no images" + (f" with split '{split}'." if split else "."))
-    for number, row in enumerate(rows, start=2):
+    for line, row in rows:
         if not row["path"]:
-            raise BadInput(f"{path} has an empty path in line {number}.")
-    paths = [path.parent / row["path"] for row in rows]
-    texts = [(row.get("label") or "").strip() for row in rows]
+            raise BadInput(f"{path} has an empty path in line {line}.")
+    paths = [path.parent / row["path"] for _, row in rows]
+    texts = [(row.get("label") or "").strip() for _, row in rows]
     if any(SEPARATOR in text for text in texts):
         numbered: tuple[Labels | None, tuple[str, ...]] = number_label_sets(
             [[name.strip() for name in text.split(SEPARATOR) if name.strip()] for text in texts]

@@ -11,6 +11,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAXIMUM_PIXELS = 100_000_000
 
+# What Pillow only warns of, we either refuse or accept. The filter is set once, as images are decoded in threads
+# and threads that each set and restore the filters leave them in disorder.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 Raw = bytes | NDArray[np.uint8]
 
 
@@ -42,25 +46,35 @@ def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
     if not raw:
         raise UnreadableImage("the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow only warns of, we either refuse or accept
-            image = Image.open(io.BytesIO(raw))
-            if image.width * image.height > MAXIMUM_PIXELS:
-                raise UnreadableImage(
-                    f"{image.width} × {image.height} pixels are more than the {MAXIMUM_PIXELS // 10**6} "
-                    "megapixels that are allowed"
-                )
-            if shortest_side is not None:
-                image.draft(None, (2 * shortest_side, 2 * shortest_side))
-            image.load()
-            return _to_rgb(_upright(image))
+        image = Image.open(io.BytesIO(raw))
+        if image.width * image.height > MAXIMUM_PIXELS:
+            raise UnreadableImage(
+                f"{image.width} × {image.height} pixels are more than the {MAXIMUM_PIXELS // 10**6} "
+                "megapixels that are allowed"
+            )
+        if shortest_side is not None:
+            image.draft(None, (2 * shortest_side, 2 * shortest_side))
+        return upright_rgb(image)
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
         raise UnreadableImage("not an image in a format that can be read") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImage(f"more than {MAXIMUM_PIXELS // 10**6} megapixels") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, … on bad data
+        raise UnreadableImage(f"damaged or truncated ({error})") from None
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An opened image of any mode, made what :func:`decode` returns.
+
+    Raises:
+        UnreadableImage: its file is damaged or truncated.
+    """
+    try:
+        image.load()
+        return _to_rgb(_upright(image))
+    except Exception as error:
         raise UnreadableImage(f"damaged or truncated ({error})") from None
 
 

@@ -88,7 +88,7 @@ def class_names_from(values: NDArray[np.generic], names: Sequence[str] | None, w
     Raises:
         BadInput: a label is below −1 or beyond the names; ``where`` says in which file.
     """
-    low, high = int(values.min(initial=0)), int(values.max(initial=-1))
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, NO_LABEL)
     if names is None:
         names = [str(number) for number in range(high + 1)]
     if low < NO_LABEL or high >= len(names):

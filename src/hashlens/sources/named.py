@@ -6,6 +6,7 @@ import gzip
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,11 +130,11 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
     """The idx format of MNIST: two zero bytes, type, number of dimensions, big-endian sizes, then the data."""
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+        dimensions = content[3]
+        shape = np.frombuffer(content, ">u4", dimensions, offset=4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    except (OSError, EOFError, zlib.error, IndexError, ValueError) as error:
         raise BadInput(f"{path} cannot be read ({error}); delete it and try again.") from None
-    dimensions = content[3]
-    shape = np.frombuffer(content, ">u4", dimensions, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
 NAMED: dict[str, tuple[Callable[[str], Arrays], tuple[str, ...]]] = {

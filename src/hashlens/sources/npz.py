@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
@@ -26,9 +28,12 @@ def open_npz(path: Path, split: str | None = None) -> FeatureArray:
         BadInput: an array is missing, of a wrong shape or type, or not finite.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, NpzFile):
+            raise ValueError("it holds one array without a name")
+        with file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"{path} is not a .npz file of plain arrays ({error}).") from None
     if "x" not in arrays:
         raise BadInput(f"{path} needs an array 'x' of features; it has {', '.join(arrays) or 'none'}.")
@@ -46,7 +51,10 @@ def open_npz(path: Path, split: str | None = None) -> FeatureArray:
     if split is not None:
         if "split" not in arrays:
             raise BadInput(f"{path} has no array 'split' to look for '{split}' in.")
-        source = source.select(arrays["split"].astype(str) == split)
+        splits = arrays["split"].astype(str)
+        if splits.shape != (len(features),):
+            raise BadInput(f"{path} has {len(features)} rows in 'x', but 'split' is of shape {splits.shape}.")
+        source = source.select(splits == split)
     if not len(source):
         raise BadInput(f"{path} holds no features" + (f" with split '{split}'." if split else "."))
     return source
@@ -56,7 +64,7 @@ def _labels(arrays: dict[str, NDArray[np.generic]], path: Path) -> tuple[Labels 
     if "y" not in arrays:
         return None, ()
     y, names = arrays["y"], arrays.get("class_names")
-    if len(y) != len(arrays["x"]):
+    if y.ndim and len(y) != len(arrays["x"]):
         raise BadInput(f"{path} has {len(arrays['x'])} rows in 'x', but {len(y)} in 'y'.")
     declared = None if names is None else [str(name) for name in names]
     if y.ndim == 2 and (y.dtype == bool or np.isin(y, (0, 1)).all()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from hashlens.errors import BadInput
 from hashlens.sources.csv_file import open_csv
+from hashlens.sources.decoding import upright_rgb
 from hashlens.sources.folder import open_folder
 from hashlens.sources.named import NAMED, open_named
 from hashlens.sources.npz import open_npz
@@ -82,14 +84,17 @@ def as_source(items: Any) -> ImageSource | FeatureArray:
         if all(isinstance(item, Image.Image) for item in items):
             return PillowImages(items)
         if all(isinstance(item, str | os.PathLike) for item in items):
-            return ImageFiles("paths", [Path(item) for item in items], Path())
+            paths = [Path(item) for item in items]
+            listed = "\0".join(str(path.absolute()) for path in paths)
+            identity = f"paths-{hashlib.blake2b(os.fsencode(listed), digest_size=16).hexdigest()}"
+            return ImageFiles("paths", paths, Path(), identity=identity)
     if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim == 4 and items.shape[3] == 3:
         return ImageArray("pixels", items)
     try:
         features: np.ndarray = np.atleast_2d(np.asarray(items, np.float32))
     except (TypeError, ValueError):
         features = np.empty(0)
-    if features.ndim != 2 or not np.isfinite(features).all():
+    if features.ndim != 2 or not features.shape[1] or not np.isfinite(features).all():
         raise BadInput(
             f"Cannot use {type(items).__name__} as images or features; give a source, paths, PIL images, "
             "or finite (N, D) features."
@@ -114,4 +119,4 @@ class PillowImages(ImageSource):
         return self._images[item].width * self._images[item].height, 0
 
     def read(self, item: int) -> np.ndarray:
-        return np.asarray(self._images[item].convert("RGB"))
+        return np.asarray(upright_rgb(self._images[item]))

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from hashlens.errors import BadInput
 from hashlens.sources.decoding import UnreadableImage
 from hashlens.sources.joined import JoinedImages
-from hashlens.sources.labels import Labels, class_names_from, multi_hot, number_classes, number_label_sets
+from hashlens.sources.labels import (
+    NO_LABEL,
+    Labels,
+    class_names_from,
+    multi_hot,
+    number_classes,
+    number_label_sets,
+)
 from hashlens.sources.source import ImageSource, identity_of
 
 KEPT_BYTES = 1 << 30  # of row groups in memory
@@ -173,10 +180,10 @@ def _labels(
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return number_classes(values)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        sets = [value or [] for value in values]
+        sets = [[one for one in value or [] if one is not None] for value in values]
         if pa.types.is_integer(kind.value_type):
             names = class_names_from(np.array([n for numbers in sets for n in numbers], np.int64), declared, path)
-            return multi_hot(sets, len(names)), names
+            return multi_hot([[n for n in numbers if n != NO_LABEL] for numbers in sets], len(names)), names
         if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type):
             return number_label_sets(sets)
     raise BadInput(f"{path} has labels of type {kind}; use integers, strings, or lists of either.")

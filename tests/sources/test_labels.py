@@ -1,0 +1,112 @@
+"""Class numbers change from source to source; what they name does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashlens.errors import BadInput
+from hashlens.sources.labels import (
+    NO_LABEL,
+    Labels,
+    as_multi_hot,
+    class_names_from,
+    multi_hot,
+    number_classes,
+    number_label_sets,
+    share_numbering,
+)
+
+NAMES = st.lists(st.text("abcd", min_size=1, max_size=2), unique=True, max_size=5)
+
+
+@st.composite
+def labelled(draw: st.DrawFn) -> tuple[Labels, list[str]]:
+    names = draw(NAMES)
+    if draw(st.booleans()):
+        numbers = draw(st.lists(st.integers(NO_LABEL, len(names) - 1), max_size=8))
+        return np.array(numbers, np.int64), names
+    rows = st.lists(st.booleans(), min_size=len(names), max_size=len(names))
+    drawn = draw(st.lists(rows, max_size=8))
+    return np.array(drawn, bool).reshape(len(drawn), len(names)), names
+
+
+def named(labels: Labels, names: list[str] | tuple[str, ...]) -> list[set[str]]:
+    if labels.ndim == 1:
+        return [{names[number]} if number >= 0 else set() for number in labels]
+    return [{names[number] for number in np.flatnonzero(row)} for row in labels]
+
+
+@given(labelled(), labelled())
+def test_a_common_numbering_keeps_the_names_of_every_item(
+    first: tuple[Labels, list[str]], second: tuple[Labels, list[str]]
+) -> None:
+    one, two, names = share_numbering(*first, *second)
+    assert named(one, names) == named(*first)
+    assert named(two, names) == named(*second)
+    assert sorted(names) == sorted({*first[1], *second[1]})
+    assert names[: len(first[1])] == tuple(first[1])
+    both_single = first[0].ndim == second[0].ndim == 1
+    assert (one.ndim, two.ndim) == ((1, 1) if both_single else (2, 2))
+    if not both_single:
+        assert one.shape[1] == two.shape[1] == len(names)
+        assert one.dtype == two.dtype == bool
+
+
+@given(labelled())
+def test_a_source_shares_its_numbering_with_itself_unchanged(source: tuple[Labels, list[str]]) -> None:
+    one, two, names = share_numbering(*source, *source)
+    np.testing.assert_array_equal(one, source[0])
+    np.testing.assert_array_equal(two, source[0])
+    assert names == tuple(source[1])
+
+
+@given(st.lists(st.none() | st.text("abc ", max_size=3)))
+def test_class_names_are_numbered_in_sorted_order(texts: list[str | None]) -> None:
+    labels, names = number_classes(texts)
+    assert list(names) == sorted({text for text in texts if text})
+    if not names:
+        assert labels is None
+        return
+    assert labels is not None
+    assert labels.dtype == np.int64
+    assert [names[number] if number != NO_LABEL else None for number in labels] == [text or None for text in texts]
+
+
+@given(st.lists(st.lists(st.text("abc", min_size=1, max_size=2), max_size=4)))
+def test_label_sets_become_multi_hot_rows_and_repetitions_do_not_count(sets: list[list[str]]) -> None:
+    labels, names = number_label_sets(sets)
+    assert (labels.shape, labels.dtype) == ((len(sets), len(names)), bool)
+    assert list(names) == sorted(set().union(*sets))
+    assert named(labels, names) == [set(one) for one in sets]
+
+
+@given(labelled())
+def test_labels_of_either_kind_become_multi_hot(source: tuple[Labels, list[str]]) -> None:
+    labels, names = source
+    wide = as_multi_hot(labels, len(names))
+    assert (wide.shape, wide.dtype) == ((len(labels), len(names)), bool)
+    assert named(wide, names) == named(labels, names)
+
+
+def test_class_numbers_become_multi_hot_rows() -> None:
+    assert multi_hot([[2, 0], [], [1, 1]], 3).tolist() == [
+        [True, False, True],
+        [False, False, False],
+        [False, True, False],
+    ]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint8, np.uint64])
+def test_numbers_name_themselves_where_no_names_are_given(dtype: type) -> None:
+    assert class_names_from(np.array([2, 0], dtype), None, "here") == ("0", "1", "2")
+    assert class_names_from(np.array([], dtype), None, "here") == ()
+    assert class_names_from(np.array([1], dtype), ["a", "b", "c"], "here") == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(("values", "names"), [([0, -2], None), ([2], ["a", "b"]), ([-2], ["a"]), ([0], [])])
+def test_numbers_without_a_name_are_refused(values: list[int], names: list[str] | None) -> None:
+    with pytest.raises(BadInput, match=r"^here has labels .*\.$"):
+        class_names_from(np.array(values), names, "here")
