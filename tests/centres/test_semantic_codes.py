@@ -11,16 +11,34 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hashlens.centres import check_codebook, minimum_distance, quality, semantic, semantic_codes
-from hashlens.centres.annealing import UNIT, anneal_assignment, anneal_bits, as_words, closest_and_mismatch
+from hashlens.centres.annealing import (
+    UNIT,
+    anneal_assignment,
+    anneal_bits,
+    as_words,
+    closest_and_mismatch,
+    too_close,
+)
 from hashlens.centres.best_known_codes import best_known_code
-from hashlens.classes import normalize_similarity
 from hashlens.errors import BadInput
 
 Matrix = NDArray[np.float64]
 
 
+def scaled(matrix: Matrix) -> Matrix:
+    """Rows centred and scaled to [−1, 1] off the diagonal, then symmetrised; 1 on the diagonal."""
+    classes = len(matrix)
+    off_diagonal = ~np.eye(classes, dtype=bool)
+    means = matrix.sum(1, where=off_diagonal, keepdims=True) / (classes - 1)
+    deviations = np.where(off_diagonal, matrix - means, 0)
+    rows = deviations / np.abs(deviations).max(1, keepdims=True)
+    both = (rows + rows.T) / 2
+    np.fill_diagonal(both, 1)
+    return both
+
+
 def tree_similarity(classes: int, branches: tuple[int, ...] = (4, 5, 5)) -> Matrix:
-    """1 − 2 · height of the lowest common ancestor, in random order, on SHC's scale."""
+    """1 − 2 · height of the lowest common ancestor, in random order, scaled as in SHC."""
     height = np.ones((classes, classes))
     nodes = 1
     for level, branch in enumerate(branches, start=1):
@@ -28,7 +46,7 @@ def tree_similarity(classes: int, branches: tuple[int, ...] = (4, 5, 5)) -> Matr
         node = np.arange(classes) * nodes // classes
         height[node[:, None] == node] = 1 - level / (len(branches) + 1)
     order = np.random.default_rng(1).permutation(classes)
-    return normalize_similarity((1 - 2 * height)[np.ix_(order, order)])
+    return scaled((1 - 2 * height)[np.ix_(order, order)])
 
 
 def confusion_like_similarity(classes: int) -> Matrix:
@@ -36,7 +54,7 @@ def confusion_like_similarity(classes: int) -> Matrix:
     scores = 3 * tree_similarity(classes) + np.random.default_rng(2).standard_normal((classes, classes))
     np.fill_diagonal(scores, -np.inf)
     weights = np.exp(scores)
-    return normalize_similarity(weights / weights.sum(1, keepdims=True))
+    return scaled(weights / weights.sum(1, keepdims=True))
 
 
 def random_similarity(classes: int, seed: int) -> Matrix:
@@ -212,6 +230,21 @@ def test_quality_against_a_similarity() -> None:
     assert quality(codebook, np.eye(17))["pearson"] == 0
     with pytest.raises(BadInput, match="for 5 classes"):
         quality(codebook, np.eye(5))
+
+
+def test_stuck_pairs_are_moved_apart() -> None:
+    similarity, bits, distance = tree_similarity(60), 24, 5
+    search = semantic_codes._Search(similarity, bits, 0)
+    apart = np.ascontiguousarray(semantic(similarity, bits, distance).T)
+    crowded = apart.copy()
+    crowded[:, :4] = crowded[:, 4:8]
+    words = as_words(crowded)
+    distances = (bits - crowded.T.astype(int) @ crowded.astype(int)) // 2
+    np.fill_diagonal(distances, bits)
+    np.testing.assert_array_equal(too_close(words, distance), (distances < distance).sum(1))
+    moved = search._moved_apart(crowded, distance, 5, (0, 0))
+    assert minimum_distance(np.ascontiguousarray(moved.T)) >= distance
+    assert np.shares_memory(search._moved_apart(apart, distance, 5, (0, 0)), apart)
 
 
 def test_refusals() -> None:

@@ -151,6 +151,19 @@ def closest_and_mismatch(words, target, bits):
 
 
 @compiled
+def too_close(words, distance):
+    """(C,) int64, with how many other classes each one is closer than ``distance``."""
+    classes = words.shape[1]
+    distances = np.empty(classes, np.int64)
+    partners = np.zeros(classes, np.int64)
+    for row in range(classes):
+        distances_to(words, row, distances)
+        for other in range(classes):
+            partners[row] += other != row and distances[other] < distance
+    return partners
+
+
+@compiled
 def cosine_table(bits):
     """(K + 1,) the cosine of two codes by their distance, in units of 2^−14."""
     table = np.empty(bits + 1, np.int32)

@@ -11,6 +11,7 @@ from hashlens.centres.annealing import (
     anneal_bits,
     as_words,
     closest_and_mismatch,
+    too_close,
 )
 from hashlens.centres.best_known_codes import best_known_code, words_at_distance
 from hashlens.centres.codebook import check_size, minimum_distance
@@ -43,6 +44,8 @@ WEAKEST_PENALTY, STRONGEST_PENALTY, PROHIBITION = 1.0, 2000.0, 1e6
 
 REPAIRS = 6
 REPAIR_WARMTH = 5.0
+PLACES = 2048
+MOST_MOVED = 0.3  # share of the classes: where more are too close, few of them find a place
 
 EXACT_SPECTRUM = 1500  # classes: beyond, all eigenvectors take too long
 ASSIGNMENT_STEPS = 60
@@ -125,19 +128,17 @@ class _Search:
         reached = 0
         for number in range(restarts):
             signs = self._direct(distance, sweeps, number)
-            closest = self._closest(signs)
             for attempt in range(REPAIRS):
+                apart = self._moved_apart(signs, distance, sweeps // 4, (number, attempt))
+                closest = self._closest(apart)
+                reached = max(reached, closest)
                 if closest >= distance:
+                    candidates.append(apart)
                     break
                 # Too close pairs are stuck: warm enough to free them, the penalty decides where they go.
                 warmth = REPAIR_WARMTH * (1 + attempt % 2)
                 strengths = (STRONGEST_PENALTY / warmth**2, 10 * STRONGEST_PENALTY / warmth)
-                stage = (number, attempt)
-                self._anneal(signs, distance, sweeps // 4, (warmth, COLD), strengths, stage)
-                closest = self._closest(signs)
-            reached = max(reached, closest)
-            if closest >= distance:
-                candidates.append(signs)
+                self._anneal(signs, distance, sweeps // 4, (warmth, COLD), strengths, (number, attempt))
         if not candidates or distance > NEAR_THE_LIMIT * self.known_distance:
             code = self._code(distance)
             if code is not None:
@@ -158,6 +159,40 @@ class _Search:
         signs = np.ascontiguousarray(np.where(self.projected @ gaussian > 0, 1, -1).T, np.int8)
         self._anneal(signs, distance, sweeps, (HOT, COLD), (WEAKEST_PENALTY, STRONGEST_PENALTY), (number,))
         return signs
+
+    def _moved_apart(
+        self, signs: NDArray[np.int8], distance: int, sweeps: int, stage: tuple[int, ...]
+    ) -> NDArray[np.int8]:
+        """(K, C), the same codes, but for classes that are too close to others where there is a better place.
+
+        A few pairs are usually left that single flips cannot part. Such a class goes to the best of many codes
+        that differ from its own in more or fewer bits, among those far enough from all others.
+        """
+        partners = too_close(as_words(signs), distance)
+        if not 0 < np.count_nonzero(partners) < MOST_MOVED * self.classes:
+            return signs
+        random = np.random.default_rng([self.seed, distance, *stage, REPAIRS])
+        codes = signs.T.astype(np.float32)
+        limit = self.bits - 2 * distance
+        while partners.any():
+            row = int(partners.argmax())
+            rates = random.uniform(0, 0.5, (PLACES, 1))
+            places = np.where(random.random((PLACES, self.bits)) < rates, -codes[row], codes[row])
+            products = places @ codes.T
+            products[:, row] = -self.bits
+            fits = products.max(1) <= limit
+            partners[row] = 0
+            if fits.any():
+                wanted = self.target[row].astype(np.float32) / UNIT
+                wanted[row] = -1
+                mismatches = ((wanted - products / self.bits) ** 2).sum(1)
+                mismatches[~fits] = np.inf
+                partners -= (partners > 0) & (codes @ codes[row] > limit)
+                codes[row] = places[mismatches.argmin()]
+        moved = np.ascontiguousarray(codes.T, np.int8)
+        if self._closest(moved) >= distance:
+            self._anneal(moved, distance, sweeps, (COLD, FROZEN), (PROHIBITION, PROHIBITION), stage)
+        return moved
 
     def _code(self, distance: int) -> NDArray[np.uint8] | None:
         """(M, K) of 0 and 1, M ≥ C words at the distance, or None."""
