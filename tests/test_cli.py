@@ -185,6 +185,44 @@ def test_centres(run, tmp_path: Path) -> None:
     assert re.search(rf"minimum distance\s+{smallest}\b", output)
 
 
+def test_centres_follow_a_similarity(run, tmp_path: Path) -> None:
+    similarity = hl.classes.normalize_similarity(np.kron(np.eye(4), np.ones((3, 3))))
+    np.save(tmp_path / "S.npy", similarity)
+    options = ("--bits", 24, "--similarity", tmp_path / "S.npy", "-o", tmp_path / "H.npy")
+    status, output, _ = run("centres", *options, "--min-distance", 6)
+    assert status == 0
+    codebook = np.load(tmp_path / "H.npy")
+    figures = hl.centres.quality(codebook, similarity)
+    assert figures["minimum_distance"] >= 6
+    assert figures["spearman"] > 0.6
+    assert re.search(rf"mismatch\s+{figures['mismatch']:.4g}", output)
+    assert (tmp_path / "H.png").read_bytes().startswith(b"\x89PNG")
+    check_refusal(run("centres", *options, "--min-distance", 20), "largest minimum distance")
+    check_refusal(run("centres", "--bits", 24, "-o", tmp_path / "H.npy"), "how many classes")
+    check_refusal(run("centres", *options, "--classes", 5), "12 classes")
+
+
+@pytest.mark.parametrize("similarity", ["confusion", "class-means", "S.csv"])
+def test_fit_with_semantic_centres(run, photos: Path, tmp_path: Path, similarity: str) -> None:
+    if similarity.endswith(".csv"):
+        lines = [",".join(["", *map(str, range(10))])]
+        lines += [",".join([str(i), *("1" if i == j else "0.5" if i % 2 == j % 2 else "-0.5" for j in range(10))])
+                  for i in range(10)]  # fmt: skip
+        (tmp_path / similarity).write_text("\n".join(lines))
+        similarity = str(tmp_path / similarity)
+    status, _, error = run(
+        "fit", photos / "train", "-o", tmp_path / "model", *FAST, "--method", "shc", "--similarity", similarity
+    )
+    assert status == 0, error
+    assert "semantic centres: smallest distance" in error
+    if similarity in ("confusion", "class-means"):
+        assert error.count("most alike: ") == 5
+    else:
+        codebook = hl.HashModel.load(tmp_path / "model").codebook.astype(int)
+        cosines = codebook @ codebook.T
+        assert cosines[0, 2] > cosines[0, 1]
+
+
 def test_fit_takes_a_codebook_and_parameters_of_the_loss(run, photos: Path, tmp_path: Path) -> None:
     codebook = hl.centres.hadamard(10, 24)
     np.save(tmp_path / "H.npy", codebook)
@@ -204,7 +242,8 @@ def test_fit_adapts_to_another_source(run, photos: Path, tmp_path: Path) -> None
     target = photos / "test"
     assert run("fit", photos / "train", "-o", tmp_path / "model", *FAST, "--adapt", target)[0] == 0
     model = hl.HashModel.load(tmp_path / "model")
-    assert np.abs(model.encode_all(hl.open_source(target)).continuous.mean(0)).max() < 1e-3
+    means = model.encode_all(hl.open_source(target)).continuous.mean(0)
+    np.testing.assert_allclose(means, model.network.hash_layer.norm.bias.detach(), atol=1e-5)
 
 
 def test_info(run, photos: Path, model: Path, index: Path) -> None:
@@ -246,6 +285,8 @@ def test_bad_input_to_fit(run, photos: Path, tmp_path: Path) -> None:
     check_refusal(run("fit", photos / "train", "-o", output, "--centres", "magic"), "'magic'")
     check_refusal(run("fit", photos / "train", "-o", output, "--centres", "magic.npy"), r"magic\.npy")
     check_refusal(run("fit", photos / "train", "-o", output, "--scale", "big"), "'big'")
+    check_refusal(run("fit", photos / "train", "-o", output, "--method", "csq", "--margin", 0.1), "no margin")
+    check_refusal(run("fit", photos / "train", "-o", output, "--method", "shc", "--similarity", "taste"), "'taste'")
     check_refusal(run("fit", photos / "train", "-o", output, "--backbone", "resnet19x"), "'resnet19x'")
     check_refusal(run("fit", photos / "train", "-o", output, "--weights", tmp_path / "none.pth"), r"none\.pth")
     check_refusal(run("fit", photos / "train", "-o", output, "--device", "cuda:9"), "cuda:9")

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hashlens import centres, methods, metrics, objectives, sources
+    from hashlens import centres, classes, methods, metrics, objectives, sources
     from hashlens.errors import BadInput
     from hashlens.index import Catalogue, HammingIndex
     from hashlens.metrics import evaluate
@@ -26,7 +26,7 @@ _HOMES = {
     "fit": "hashlens.training",
     "open_source": "hashlens.sources",
 }
-_ROOMS = ("centres", "methods", "metrics", "objectives", "sources")
+_ROOMS = ("centres", "classes", "methods", "metrics", "objectives", "sources")
 
 __version__ = "0.1.0"
 
@@ -36,6 +36,7 @@ __all__ = [
     "HammingIndex",
     "HashModel",
     "centres",
+    "classes",
     "evaluate",
     "fit",
     "methods",

@@ -244,26 +244,46 @@ def evaluate(
 
 @app.command()
 def centres(
-    classes: Annotated[int, typer.Option(help="Number of classes.")],
     bits: Annotated[int, typer.Option(help="Code length, 8 to 1024.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="H.npy", help="File for the codebook.")],
-    generator: Annotated[str, typer.Option(help="bernoulli, hadamard or maximum-distance.")] = "maximum-distance",
+    classes: Annotated[int | None, typer.Option(help="Number of classes, where no similarity says it.")] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            help="bernoulli, hadamard, maximum-distance or semantic; by default semantic with a similarity, "
+            "else maximum-distance."
+        ),
+    ] = None,
+    similarity: Annotated[
+        Path | None, typer.Option(help="A .npy file of a (C, C) class similarity that centres are to follow.")
+    ] = None,
+    min_distance: Annotated[int | None, typer.Option(help="The least distance of two semantic centres.")] = None,
     seed: int = 0,
 ) -> None:
-    """Make hash centres for classes, save them and show how good they are."""
+    """Make hash centres for classes, save them with a picture, and show how good they are."""
     import numpy as np
 
-    from hashlens.centres import GENERATORS, quality
+    from hashlens.centres import quality
+    from hashlens.classes import check_similarity
     from hashlens.files import replacing
+    from hashlens.methods import SEMANTIC, OrthoHash
+    from hashlens.reports.plots import draw_codebook
 
-    if generator not in GENERATORS:
-        raise BadInput(f"There are no centres '{generator}'; use one of {', '.join(GENERATORS)}.")
-    codebook = GENERATORS[generator](classes, bits, seed)
+    matrix = check_similarity(_load_array(similarity, "a class similarity"), classes) if similarity else None
+    if matrix is not None:
+        classes = len(matrix)
+    if classes is None:
+        raise BadInput("Say how many classes there are with --classes, or give a --similarity.")
+    chosen = generator or ("maximum-distance" if matrix is None else SEMANTIC)
+    codebook = OrthoHash(centres=chosen, min_distance=min_distance).codebook(classes, bits, seed, matrix)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(output.with_suffix(".npy")) as temporary:
+    output = output.with_suffix(".npy")
+    with replacing(output) as temporary:
         np.save(temporary, codebook)
+    draw_codebook(codebook, matrix, output.with_suffix(".png"))
     if classes > 1:
-        print_facts(quality(codebook))
+        print_facts(quality(codebook, matrix))
+    log.info("Wrote %s and %s.", output, output.with_suffix(".png"))
 
 
 @app.command()
@@ -337,7 +357,7 @@ def _method(
 
     chosen = get_method(name)
     given: dict[str, Any] = {
-        "centres": _codebook(centres) if centres and centres.endswith(".npy") else centres,
+        "centres": _load_array(centres, "a codebook") if centres and centres.endswith(".npy") else centres,
         "similarity": similarity,
         "min_distance": min_distance,
         "margin": margin,
@@ -357,13 +377,13 @@ def _method(
     return replace(chosen, **given)
 
 
-def _codebook(path: str) -> Any:
+def _load_array(path: str | Path, what: str) -> Any:
     import numpy as np
 
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is not a .npy file of a codebook ({error}).") from None
+        raise BadInput(f"{path} is not a .npy file of {what} ({error}).") from None
 
 
 def _depths(text: str) -> list[int | None]:
@@ -390,6 +410,6 @@ def _speak_plainly() -> None:
     """Show our messages and warnings as plain sentences; of several training processes, only the first's."""
     first = os.environ.get("LOCAL_RANK", "0") == "0"
     log.setLevel(logging.INFO if first else logging.ERROR)
-    log.addHandler(_PlainHandler())
+    log.handlers = [_PlainHandler()]
     log.propagate = False
     warnings.showwarning = lambda message, *_args, **_kwargs: log.warning("%s", message)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hashlens.files import replacing
 
@@ -41,6 +42,31 @@ def draw_plots(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
         with replacing(files[title]) as temporary:
             figure.savefig(temporary, dpi=150, format="png")
     return files
+
+
+def draw_codebook(codebook: NDArray[np.int8], similarity: NDArray[np.float64] | None, path: Path) -> None:
+    """Draw the cosines between hash centres as a heat map, beside the class similarity that they follow.
+
+    Args:
+        codebook: (C, K) in {−1, +1}.
+        similarity: (C, C), if there is one.
+        path: of the PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    cosines = codebook.astype(np.float32) @ codebook.T.astype(np.float32) / codebook.shape[1]
+    pictures = {"cosines of the hash centres, HHᵀ/K": cosines}
+    if similarity is not None:
+        pictures = {"class similarity, S": similarity, **pictures}
+    figure = Figure(figsize=(4.6 * len(pictures) + 0.8, 4.4), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(pictures)))
+    for place, (title, matrix) in zip(axes, pictures.items(), strict=True):
+        image = place.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+        place.set_title(title, fontsize=11)
+        place.set(xlabel="class", ylabel="class")
+    figure.colorbar(image, ax=list(axes), shrink=0.8)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
 
 
 def _precision_recall(axes: Axes, report: Mapping[str, Any]) -> None:
