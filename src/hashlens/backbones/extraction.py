@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -103,10 +103,10 @@ def iterate_features(
         raise BadInput(f"{source.name} holds images, but features were expected.")
     backbone.to(device).eval()
     with (
-        ThreadPoolExecutor(available_threads()) as pool,
         closing(FeatureCache(backbone.fingerprint())) if cached else nullcontext() as cache,
+        ThreadPoolExecutor(available_threads()) as pool,
+        closing(_ahead(pool, lambda item: _load(source, item, backbone, cache), range(len(source)))) as images,
     ):
-        images = _ahead(pool, lambda item: _load(source, item, backbone, cache), range(len(source)))
         for first in range(0, len(source), BATCH_SIZE):
             numbers = range(first, min(first + BATCH_SIZE, len(source)))
             yield _complete(source, numbers, [next(images) for _ in numbers], backbone, device, cache)
@@ -169,7 +169,7 @@ def _complete(
 
 def _ahead(
     pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterator[Item] | range
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Results in order, computed by the pool at most a few batches before they are asked for."""
     waiting: deque[Future[Result]] = deque()
     try:

@@ -33,7 +33,7 @@ def content_digest(raw: Raw) -> bytes:
 class FeatureCache:
     """Features of one backbone with one preprocessing, by content digest.
 
-    Several threads and processes may use one file. A file that is damaged is started afresh.
+    Several threads and processes may use one file. A file that turns out to be damaged is started afresh.
 
     Args:
         fingerprint: of the backbone, :meth:`hashlens.backbones.Backbone.fingerprint`.
@@ -47,10 +47,8 @@ class FeatureCache:
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
-            warnings.warn(f"The feature cache {self.path} was damaged ({error}) and is rebuilt.", stacklevel=3)
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-            self._connection = self._open()
+            _check_damage(error)
+            self._connection = self._rebuild(error)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
@@ -66,10 +64,21 @@ class FeatureCache:
             raise
         return connection
 
+    def _rebuild(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        warnings.warn(f"The feature cache {self.path} was damaged ({error}) and is rebuilt.", stacklevel=4)
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        return self._open()
+
     def get(self, digest: bytes) -> NDArray[np.float32] | None:
         """The (D,) feature of the image with this digest, if it is known."""
+        query = "SELECT feature FROM features WHERE digest = ?"
         with self._lock:
-            row = self._connection.execute("SELECT feature FROM features WHERE digest = ?", (digest,)).fetchone()
+            try:
+                row = self._connection.execute(query, (digest,)).fetchone()
+            except sqlite3.DatabaseError as error:
+                self._replace(error)
+                row = None
         return np.frombuffer(row[0], "<f4") if row else None
 
     def put(self, features: Iterable[tuple[bytes, NDArray[np.float32]]]) -> None:
@@ -77,9 +86,28 @@ class FeatureCache:
         if self.path.stat().st_size > LARGEST_FILE:
             return
         rows = [(digest, feature.astype("<f4").tobytes()) for digest, feature in features]
-        with self._lock, self._connection:
+        with self._lock:
+            try:
+                self._insert(rows)
+            except sqlite3.DatabaseError as error:
+                self._replace(error)
+                self._insert(rows)
+
+    def _insert(self, rows: list[tuple[bytes, bytes]]) -> None:
+        with self._connection:
             self._connection.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
+
+    def _replace(self, error: sqlite3.DatabaseError) -> None:
+        _check_damage(error)
+        self._connection.close()  # first, as it may remove the files beside the database
+        self._connection = self._rebuild(error)
 
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+
+def _check_damage(error: sqlite3.DatabaseError) -> None:
+    """Raise the error unless it means damage; others, such as a full disk, say nothing against the content."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        raise error

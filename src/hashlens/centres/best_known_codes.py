@@ -124,7 +124,8 @@ def _constructions(words: int, bits: int) -> list[Construction]:
             )
         left, right = distances[1:length], distances[length - 1 : 0 : -1]
         sums = np.where((left > 0) & (right > 0), left + right, 0)
-        split = int(sums.argmax()) + 1
+        ties = np.flatnonzero(sums == sums.max()) + 1
+        split = int(ties[np.abs(2 * ties - length).argmin()])  # near the middle, so that parts nest few levels deep
         if sums[split - 1] > best[length].distance:
             parts = best[split], best[length - split]
             name = f"{parts[0].name} beside {parts[1].name}"

@@ -38,13 +38,15 @@ def open_folder(folder: Path, split: str | None = None) -> ImageFiles:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    visited = set()
+    """Files in a folder and below. A link to a folder counts as that folder, unless it leads back above."""
+    above: dict[str, frozenset[str]] = {str(root): frozenset()}
     for place, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(place)
-        folders[:] = [] if real in visited else [name for name in folders if not name.startswith(".")]
-        if real in visited:  # a link back to a folder above
+        real, passed = os.path.realpath(place), above.pop(place)
+        if real in passed:
+            folders.clear()
             continue
-        visited.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        above.update((os.path.join(place, name), passed | {real}) for name in folders)  # noqa: PTH118
         for name in files:
             if not name.startswith(".") and name not in LEFT_BY_SYSTEMS:
                 yield Path(place, name)
