@@ -20,7 +20,7 @@ from hashlens.errors import BadInput
 from hashlens.files import replacing
 from hashlens.methods import TrainingSettings
 from hashlens.models import HashLayer, HashNetwork
-from hashlens.sources.labels import Labels, as_multi_hot
+from hashlens.sources.labels import as_multi_hot
 from hashlens.training.checkpoints import digest_of
 from hashlens.training.run import Task, outputs, train
 
@@ -56,13 +56,21 @@ def class_similarity(
         return check_similarity(similarity, len(class_names))
     if similarity not in KINDS:
         raise BadInput(f"There is no class similarity '{similarity}'; use {', '.join(KINDS)}, or give a matrix.")
-    labels = task.prepared.labels[task.train_items]
+    items = _items_of_all_classes(task, len(class_names))
     if similarity == "class-means":
-        found = embedding_similarity(_class_means(task, labels, len(class_names)))
+        found = embedding_similarity(_class_means(task, items, len(class_names)))
     else:
-        found = _confusion(task, labels, settings, len(class_names), folder)
+        found = _confusion(task, items, settings, len(class_names), folder)
     _tell_pairs(found, class_names)
     return found
+
+
+def _items_of_all_classes(task: Task, classes: int) -> NDArray[np.int64]:
+    """The training items, and held-out ones of classes that would have none: a label set may be a class's only."""
+    held_out = task.held_out
+    marks = as_multi_hot(task.prepared.labels, classes)
+    missing = ~marks[task.train_items].any(0)
+    return np.concatenate([task.train_items, held_out[marks[held_out][:, missing].any(1)]])
 
 
 class _Classifier(HashLayer):
@@ -85,13 +93,14 @@ class _Classification(nn.Module):
 
 
 def _confusion(
-    task: Task, labels: Labels, settings: TrainingSettings, classes: int, folder: Path | None
+    task: Task, items: NDArray[np.int64], settings: TrainingSettings, classes: int, folder: Path | None
 ) -> NDArray[np.float64]:
+    labels = task.prepared.labels[items]
     kept = None
     if folder is not None:
         assert task.backbone is not None
         key = np.frombuffer(f"{task.backbone.fingerprint()} {asdict(settings)} {task.seed}".encode(), np.uint8)
-        kept = folder / f"similarity-{digest_of(key, labels, task.train_items)[:16]}.npy"
+        kept = folder / f"similarity-{digest_of(key, labels, items)[:16]}.npy"
         if kept.is_file():
             return check_similarity(np.load(kept, allow_pickle=False), classes)
     with torch.random.fork_rng():
@@ -100,7 +109,7 @@ def _confusion(
         network = HashNetwork(backbone, _Classifier(task.dimension, classes), settings.feature_dropout)
         best = train(task, network, _Classification(), settings, purpose="classifier")
     network.load_state_dict(best.weights)
-    found = confusion_similarity(outputs(task, network, task.train_items), labels)
+    found = confusion_similarity(outputs(task, network, items), labels)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with replacing(kept) as temporary:
@@ -108,15 +117,12 @@ def _confusion(
     return found
 
 
-def _class_means(task: Task, labels: Labels, classes: int) -> NDArray[np.float64]:
+def _class_means(task: Task, items: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
     features = task.prepared.inputs
     if task.finetune:
         features = torch.from_numpy(extract_features(features, task.backbone, task.device).values)
-    marks = as_multi_hot(labels, classes).astype(np.float64)
-    members = marks.sum(0)
-    if not members.all():
-        raise BadInput(f"Class number {np.flatnonzero(members == 0)[0]} has no training image left.")
-    return (marks.T @ features[task.train_items].numpy()) / members[:, None]
+    marks = as_multi_hot(task.prepared.labels[items], classes).astype(np.float64)
+    return (marks.T @ features[items].numpy()) / marks.sum(0)[:, None]
 
 
 def _tell_pairs(similarity: NDArray[np.float64], class_names: Sequence[str]) -> None:
