@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -13,3 +14,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HASHLENS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+# A busy machine makes single examples slow, which says nothing of the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
