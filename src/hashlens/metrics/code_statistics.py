@@ -28,7 +28,7 @@ def code_statistics(
         ``bit_balance_deviation``: mean absolute distance of these from 0.5.
         ``bit_correlation``: mean absolute correlation between two different bits, 0 at best; a bit that
         never changes counts as uncorrelated.
-        ``quantization_error``: only with ``continuous``; mean of 1 − cos(v, sign v) (OrthoHash, section 3).
+        ``quantization_error``: only with ``continuous``, see :func:`quantization_error`.
     """
     packed, bits = as_packed(codes, bits)
     count = len(packed)
@@ -51,8 +51,13 @@ def code_statistics(
         "bit_correlation": float(np.abs(correlation[~np.eye(bits, dtype=bool)]).mean()) if bits > 1 else 0.0,
     }
     if continuous is not None:
-        signs = binarize(continuous)
-        norms = np.linalg.norm(continuous, axis=1) * np.sqrt(bits)
-        cosines = (continuous * signs).sum(1) / np.maximum(norms, 1e-12)
-        statistics["quantization_error"] = float(1 - cosines.mean())
+        statistics["quantization_error"] = quantization_error(continuous)
     return statistics
+
+
+def quantization_error(continuous: NDArray[np.floating]) -> float:
+    """Mean of 1 − cos(v, sign v) (OrthoHash, section 3) over (N, K) continuous codes around zero."""
+    signs = binarize(continuous)
+    norms = np.linalg.norm(continuous, axis=1) * np.sqrt(continuous.shape[1])
+    cosines = (continuous * signs).sum(1) / np.maximum(norms, 1e-12)
+    return float(1 - cosines.mean())

@@ -160,7 +160,8 @@ class HashModel:
             BadInput: nothing could be read.
         """
         source = as_source(items)
-        batches = [self._encoded(np.empty(0, np.int64), np.empty((0, self.bits), np.float32), [], [])]
+        nothing = np.empty((0, self.bits), np.float32)
+        batches = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), [], [])]
         with progress_bar(description, len(source)) as advance:
             for batch in self.encode_batches(source, device):
                 batches.append(batch)
@@ -168,22 +169,13 @@ class HashModel:
         skipped = [one for batch in batches for one in batch.skipped]
         if len(skipped) == len(source) > 0:
             raise BadInput(f"No image of {source.name} could be read; the first is {skipped[0]}.")
-        return self._encoded(
+        return Encoded(
             np.concatenate([batch.items for batch in batches]),
             np.concatenate([batch.continuous for batch in batches]),
+            np.concatenate([batch.codes for batch in batches]),
             [digest for batch in batches for digest in batch.digests],
             skipped,
         )
-
-    def _encoded(
-        self,
-        items: NDArray[np.int64],
-        continuous: NDArray[np.float32],
-        digests: list[bytes],
-        skipped: list[Skipped],
-    ) -> Encoded:
-        codes = pack(continuous, self.network.hash_layer.threshold)
-        return Encoded(items, continuous, codes, digests, skipped)
 
     def encode_batches(self, items: Any, device: str | None = None) -> Iterator[Encoded]:
         """Codes batch by batch, for sources of any size."""
@@ -195,7 +187,8 @@ class HashModel:
                 with torch.inference_mode():
                     features = torch.from_numpy(np.array(batch.values)).to(where)
                     continuous = self.network.hash_layer(features).cpu().numpy()
-            yield self._encoded(batch.items, continuous, batch.digests, batch.skipped)
+            codes = pack(continuous, self.network.hash_layer.threshold)
+            yield Encoded(batch.items, continuous, codes, batch.digests, batch.skipped)
 
     def adapt(self, items: Any, device: str | None = None) -> HashModel:
         """Re-estimate the batch-norm statistics of the hash layer on the images that will be searched.
@@ -218,8 +211,8 @@ class HashModel:
             raise BadInput(f"A hash layer of kind '{self.hash_layer}' has no batch norm to adapt.")
         where = choose_device(device)
         self.network.to(where)
-        count, total, squares = 0, torch.zeros(self.bits), torch.zeros(self.bits)
-        total, squares = total.double(), squares.double()
+        count = 0
+        total, squares = torch.zeros(2, self.bits, dtype=torch.float64)
         for batch in self._feature_batches(items, where):
             if len(batch.items):
                 with torch.inference_mode():

@@ -9,7 +9,8 @@ from typing import Any
 
 from hashlens.errors import BadInput
 from hashlens.files import write_json
-from hashlens.metrics import code_statistics, evaluate
+from hashlens.metrics import evaluate
+from hashlens.metrics.code_statistics import quantization_error
 from hashlens.models import HashModel
 from hashlens.reports.page import Side, result_rows, write_page
 from hashlens.reports.plots import draw_plots
@@ -59,8 +60,7 @@ def write_report(
     report = evaluate(
         encoded_queries.codes, query_labels, encoded_database.codes, database_labels, at, bits=model.bits
     )
-    statistics = code_statistics(encoded_database.codes, model.bits, encoded_database.continuous)
-    report["codes"]["quantization_error"] = statistics["quantization_error"]
+    report["codes"]["quantization_error"] = quantization_error(encoded_database.continuous)
     known = set(encoded_database.digests)
     report["queries_in_database"] = sum(digest in known for digest in encoded_queries.digests)
     report["skipped"] = {

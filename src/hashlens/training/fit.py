@@ -116,7 +116,6 @@ def fit(
     devices = devices if finetune else 1
     task = Task(prepared, pretrained, finetune, train_items, held_out, seed, where, devices)
     folder = Path(checkpoints) if finetune and checkpoints else None
-    similarity = None
     if codebook is None:
         similarity = class_similarity(task, chosen.similarity, settings, source.class_names, folder)
         codebook = chosen.codebook(len(source.class_names), bits, seed, similarity)
