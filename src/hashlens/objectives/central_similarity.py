@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from hashlens.centres import check_codebook
 from hashlens.errors import BadInput
+from hashlens.objectives.targets import NO_LABEL
 
-NO_LABEL = -1
 EPSILON = 1e-6  # keeps the logarithm of a saturated code finite in single precision
 
 

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from hashlens.centres import check_codebook
 from hashlens.errors import BadInput
+from hashlens.objectives.targets import NO_LABEL
 
 LARGEST_COSINE = 1 - 1e-5  # arccos has an infinite slope at 1
-NO_LABEL = -1
 
 
 class CosineSoftmax(nn.Module):

@@ -1,0 +1,51 @@
+"""A linear classifier over codes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hashlens.errors import BadInput
+from hashlens.objectives.targets import NO_LABEL
+
+
+class Classification(nn.Module):
+    """L_cls of SHREWD (arXiv 1908.05602, section 3): cross-entropy of a linear classifier over codes.
+
+    Softmax cross-entropy for classes; for label sets, the binary cross-entropy of every class by itself.
+
+    Args:
+        classes: C ≥ 2.
+        bits: K.
+
+    Raises:
+        BadInput: there are fewer than two classes.
+    """
+
+    def __init__(self, classes: int, bits: int) -> None:
+        super().__init__()
+        if classes < 2:
+            raise BadInput(f"There are {classes} classes; a classifier needs at least two.")
+        self.linear = nn.Linear(bits, classes)
+
+    def forward(self, codes: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of a batch.
+
+        Args:
+            codes: (B, K).
+            targets: (B,) int64 classes, −1 for none, or (B, C) multi-hot.
+
+        Returns:
+            A scalar in at least single precision, also under autocast.
+        """
+        with torch.autocast(codes.device.type, enabled=False):
+            return classification_loss(self.linear(codes.to(self.linear.weight.dtype)), targets)
+
+
+def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (B, C); see :class:`Classification`. 0 where no item has a label."""
+    if targets.ndim == 2:
+        return functional.binary_cross_entropy_with_logits(logits, (targets != 0).to(logits.dtype))
+    losses = functional.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="sum")
+    return losses / (targets != NO_LABEL).sum().clamp(min=1)

@@ -1,0 +1,38 @@
+"""Several objectives at once."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from hashlens.errors import BadInput
+
+
+class WeightedSum(nn.Module):
+    """Σ weight · objective(codes, targets).
+
+    Args:
+        terms: pairs of a weight ≥ 0 and an objective.
+
+    Raises:
+        BadInput: there are no terms, or a weight is negative or not finite.
+    """
+
+    def __init__(self, *terms: tuple[float, nn.Module]) -> None:
+        super().__init__()
+        if not terms:
+            raise BadInput("A weighted sum needs at least one objective.")
+        for weight, objective in terms:
+            if not 0 <= weight < math.inf:
+                raise BadInput(f"The weight of {type(objective).__name__} is {weight}; it must be 0 or more.")
+        self.weights = [weight for weight, _ in terms]
+        self.objectives = nn.ModuleList([objective for _, objective in terms])
+
+    def forward(self, codes: Tensor, targets: Tensor) -> Tensor:
+        """The sum, a scalar; arguments as the objectives take them."""
+        losses = [
+            weight * objective(codes, targets)
+            for weight, objective in zip(self.weights, self.objectives, strict=True)
+        ]
+        return sum(losses[1:], start=losses[0])

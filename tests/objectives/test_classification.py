@@ -1,0 +1,86 @@
+"""The classifier over codes, and sums of objectives."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from hashlens.errors import BadInput
+from hashlens.objectives import Classification, DistanceMatching, WeightedSum
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def logits_by_hand(objective: Classification, code: list[float]) -> list[float]:
+    weights, biases = objective.linear.weight.tolist(), objective.linear.bias.tolist()
+    return [
+        math.fsum(w * z for w, z in zip(row, code, strict=True)) + bias
+        for row, bias in zip(weights, biases, strict=True)
+    ]
+
+
+def test_softmax_cross_entropy() -> None:
+    objective, codes, labels = Classification(3, 4), torch.rand(5, 4), [0, 2, 1, -1, 2]
+    expected = []
+    for code, label in zip(codes.tolist(), labels, strict=True):
+        if label >= 0:
+            logits = logits_by_hand(objective, code)
+            expected.append(math.log(math.fsum(math.exp(logit) for logit in logits)) - logits[label])
+    loss = objective(codes, torch.tensor(labels))
+    assert loss.item() == pytest.approx(math.fsum(expected) / 4, rel=1e-5)
+
+
+def test_label_sets() -> None:
+    objective, codes = Classification(3, 4), torch.rand(2, 4)
+    marks = [[1, 0, 1], [0, 0, 0]]
+    expected = [
+        math.log1p(math.exp(-logit if mark else logit))
+        for code, row in zip(codes.tolist(), marks, strict=True)
+        for logit, mark in zip(logits_by_hand(objective, code), row, strict=True)
+    ]
+    assert objective(codes, torch.tensor(marks)).item() == pytest.approx(math.fsum(expected) / 6, rel=1e-5)
+
+
+def test_no_labels_at_all() -> None:
+    assert Classification(3, 4)(torch.rand(2, 4), torch.tensor([-1, -1])).item() == 0
+
+
+def test_it_learns() -> None:
+    torch.manual_seed(0)
+    objective, labels = Classification(2, 3), torch.arange(20) % 2
+    codes = torch.rand(20, 3) + labels[:, None]
+    optimizer = torch.optim.Adam(objective.parameters(), lr=0.1)
+    before = objective(codes, labels).item()
+    for _ in range(100):
+        optimizer.zero_grad()
+        objective(codes, labels).backward()
+        optimizer.step()
+    assert objective(codes, labels).item() < before / 3
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(BadInput, match="at least two"):
+        Classification(1, 8)
+
+
+def test_weighted_sum() -> None:
+    one, two = DistanceMatching([[0, 1], [1, 0]]), Classification(2, 4)
+    codes, labels = torch.rand(6, 4), torch.tensor([0, 1, 0, 1, 1, 0])
+    both = WeightedSum((2.0, one), (0.5, two))
+    assert both(codes, labels).item() == pytest.approx(
+        2 * one(codes, labels).item() + 0.5 * two(codes, labels).item()
+    )
+    assert {id(p) for p in both.parameters()} == {id(p) for p in two.parameters()}
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_bad_weights(weight: float) -> None:
+    with pytest.raises(BadInput, match="DistanceMatching"):
+        WeightedSum((weight, DistanceMatching()))
+
+
+def test_a_sum_of_nothing_is_refused() -> None:
+    with pytest.raises(BadInput, match="at least one"):
+        WeightedSum()
