@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hashlens.codes import pack
-from hashlens.codes.distances import BLOCK
 from hashlens.errors import BadInput
-from hashlens.index import HammingIndex, hamming
-from hashlens.index.hamming import QUERIES_PER_TASK, SMALLEST_SLICE
+from hashlens.index import HammingIndex, scan
+from hashlens.index.scan import QUERIES_PER_TASK, SMALLEST_SLICE
 
 Signs = NDArray[np.int8]
-LENGTHS = [8, 13, 16, 63, 64, 65, 100, 128, 200, 512, 1024]
+LENGTHS = [8, 13, 16, 32, 48, 63, 64, 65, 100, 128, 200, 248, 249, 255, 256, 257, 512, 1000, 1024]
+BLOCK = 2048
 
 
 def random_signs(count: int, bits: int, seed: int = 0) -> Signs:
@@ -145,9 +145,9 @@ def test_different_codes_all_at_one_distance() -> None:
 
 
 def test_one_query_in_several_slices_with_ties_across_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hamming, "available_threads", lambda: 4)
+    monkeypatch.setattr(scan, "available_threads", lambda: 4)
     rng = np.random.default_rng(0)
-    codes, picks = random_signs(6, 64), rng.integers(6, size=2 * SMALLEST_SLICE + 40_000)
+    codes, picks = random_signs(6, 64), rng.integers(6, size=2 * 64 * SMALLEST_SLICE + 40_000)
     picks[:3] = 0
     index = HammingIndex.build(pack(codes)[picks])
     query = random_signs(1, 64, 1)
@@ -158,8 +158,8 @@ def test_one_query_in_several_slices_with_ties_across_them(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])
 def test_slices_smaller_than_k(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    monkeypatch.setattr(hamming, "SMALLEST_SLICE", 1)
-    monkeypatch.setattr(hamming, "available_threads", lambda: threads)
+    monkeypatch.setattr(scan, "SMALLEST_SLICE", 1)
+    monkeypatch.setattr(scan, "available_threads", lambda: threads)
     database = collapsed_signs(50, 16, 6)
     index = HammingIndex.build(database)
     for queries in (random_signs(1, 16, 1), random_signs(QUERIES_PER_TASK + 1, 16, 2)):

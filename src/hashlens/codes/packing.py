@@ -63,7 +63,7 @@ def as_packed(codes: ArrayLike, bits: int | None = None) -> tuple[NDArray[np.uin
         bits: code length K; needed only where K is not a multiple of 8 and the codes are packed.
 
     Returns:
-        (N, ceil(K/8)) C-contiguous uint8 packed codes, and K.
+        (N, ceil(K/8)) C-contiguous uint8 packed codes, bits beyond K cleared, and K.
 
     Raises:
         BadInput: the array is not one- or two-dimensional, holds NaN, or does not hold ``bits`` bits.
@@ -83,6 +83,10 @@ def as_packed(codes: ArrayLike, bits: int | None = None) -> tuple[NDArray[np.uin
         bits = 8 * array.shape[1]
     if (bits + 7) // 8 != array.shape[1]:
         raise BadInput(f"Codes of {bits} bits take {(bits + 7) // 8} bytes, but these have {array.shape[1]}.")
+    padding = np.uint8(0xFF >> (bits % 8 or 8))
+    if (array[:, -1:] & padding).any():
+        array = array.copy()
+        array[:, -1] &= ~padding
     return np.ascontiguousarray(array), int(bits)
 
 

@@ -245,7 +245,8 @@ class Catalogue:
     def index(self) -> tuple[HammingIndex, NDArray[np.int64]]:
         """The codes, mapped into memory, and the (N,) catalogue ids of their rows."""
         array = self._array()
-        return HammingIndex(array[1:], self.bits), array[0].view(np.int64)
+        packed = np.ascontiguousarray(array[1:].T).view(np.uint8)[:, : (self.bits + 7) // 8]
+        return HammingIndex.build(packed, self.bits), array[0].view(np.int64)
 
     def search(self, codes: ArrayLike, k: int = 10) -> list[list[Hit]]:
         """The ``k`` images nearest to each query, see :meth:`HammingIndex.search`; one list per query."""
