@@ -10,7 +10,8 @@ def print_metrics(report: Mapping[str, Any]) -> None:
     """The main figures of :func:`hashlens.metrics.evaluate`."""
     from rich.table import Table
 
-    table = Table("first k", "mAP@k", "worst … best order", "precision@k", "recall@k")
+    hierarchical = any(name.startswith("mAHP@") for name in report)
+    table = Table("first k", "mAP@k", "worst … best order", "precision@k", "recall@k", *["mAHP@k"] * hierarchical)
     for name in report:
         if name.startswith("mAP@") and "/" not in name:
             depth = name.removeprefix("mAP@")
@@ -19,6 +20,7 @@ def print_metrics(report: Mapping[str, Any]) -> None:
                 f"{report[name]:.4f}",
                 f"{report[name + '/worst']:.4f} … {report[name + '/best']:.4f}",
                 *(f"{report[f'{kind}@{depth}']:.4f}" if depth != "all" else "" for kind in ("precision", "recall")),
+                *([f"{report[f'mAHP@{depth}']:.4f}"] if hierarchical else []),
             )
     _print(table)
 

@@ -14,10 +14,17 @@ from torch import nn
 from hashlens.centres import GENERATORS, check_codebook
 from hashlens.classes import embedding_similarity
 from hashlens.errors import BadInput
-from hashlens.methods import METHODS, SCHEDULES, OrthoHash, get_method
+from hashlens.methods import METHODS, SCHEDULES, SHREWD, CentreMethod, OrthoHash, Setting, get_method
 from hashlens.models import HASH_LAYERS
+from hashlens.objectives import Classification, DistanceMatching, EmpiricalDivergence
 
 CLASSES, BITS = 6, 24
+DISTANCES = 0.25 + 0.75 * np.abs(np.subtract.outer(np.arange(CLASSES) // 2, np.arange(CLASSES) // 2)) / 2
+np.fill_diagonal(DISTANCES, 0)
+
+
+def setting(codebook: Any = None) -> Setting:
+    return Setting(BITS, CLASSES, codebook=codebook, class_distance=DISTANCES)
 
 
 def is_one_sentence(error: pytest.ExceptionInfo[BadInput]) -> bool:
@@ -39,15 +46,16 @@ def targets_for(count: int, multi_label: bool) -> torch.Tensor:
 def test_every_method_trains_its_hash_layer(name: str, multi_label: bool) -> None:
     method = get_method(name)
     similarity = embedding_similarity(np.random.default_rng(0).normal(size=(CLASSES, 4)))
-    codebook = method.codebook(CLASSES, BITS, 3, similarity)
-    objective = method.objective(codebook)
+    codebook = method.codebook(CLASSES, BITS, 3, similarity) if isinstance(method, CentreMethod) else None
+    objective = method.objective(setting(codebook))
     torch.manual_seed(0)
     layer = HASH_LAYERS[method.hash_layer](10, BITS)
     inputs = torch.randn(18, 10)
     loss = objective(layer(inputs), targets_for(18, multi_label))
     loss.backward()
-    assert codebook.shape == (CLASSES, BITS)
-    assert codebook.dtype == np.int8
+    if codebook is not None:
+        assert codebook.shape == (CLASSES, BITS)
+        assert codebook.dtype == np.int8
     assert loss.shape == ()
     assert torch.isfinite(loss)
     for parameter in layer.parameters():
@@ -63,7 +71,7 @@ def test_every_kind_of_centres_goes_with_every_margin(centres: str, kind: Any) -
     codebook = method.codebook(CLASSES, BITS, seed=1)
     np.testing.assert_array_equal(codebook, GENERATORS[centres](CLASSES, BITS, 1))
     codes = torch.randn(12, BITS, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    loss = method.objective(codebook)(codes, targets_for(12, False))
+    loss = method.objective(setting(codebook))(codes, targets_for(12, False))
     loss.backward()
     assert torch.isfinite(loss)
     assert codes.grad is not None
@@ -133,17 +141,57 @@ def test_published_names_stand_for_the_published_losses() -> None:
     for name, lowered in (("orthohash", cosines - 0.2), ("orthoarc", torch.cos(torch.arccos(cosines) + 0.2))):
         logits = math.sqrt(BITS) * torch.where(target, lowered, cosines)
         wanted = nn.functional.cross_entropy(logits, targets).item()
-        np.testing.assert_array_equal(get_method(name).codebook(CLASSES, BITS, 0), codebook)
-        assert get_method(name).objective(codebook)(codes, targets).item() == pytest.approx(wanted, rel=1e-5)
+        method = get_method(name)
+        assert isinstance(method, CentreMethod)
+        np.testing.assert_array_equal(method.codebook(CLASSES, BITS, 0), codebook)
+        assert method.objective(setting(codebook))(codes, targets).item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_shrewd_is_the_weighted_sum_of_its_three_losses() -> None:
+    codes = torch.rand(12, BITS, generator=torch.Generator().manual_seed(1))
+    targets = targets_for(12, False)
+    weak = SHREWD(classification_weight=0, divergence_weight=0.3, gamma=0.2, rho=1.0, alpha=0.4, beta=0.6)
+    assert not weak.needs_classes
+    assert SHREWD().needs_classes
+    expected = DistanceMatching(DISTANCES, 0.2, 1.0)(codes, targets) + 0.3 * EmpiricalDivergence(0.4, 0.6)(codes)
+    assert weak.objective(setting())(codes, targets).item() == pytest.approx(expected.item(), rel=1e-6)
+    strong = dataclasses.replace(weak, classification_weight=2.0).objective(setting())
+    (classifier,) = [part for part in strong.modules() if isinstance(part, Classification)]
+    expected = expected + 2 * classifier(codes, targets)
+    assert strong(codes, targets).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"), [({"similarity": "colour"}, "'colour'"), ({"taxonomy_weight": 1.5}, "1.5")]
+)
+def test_similarities_that_do_not_exist_are_refused_in_a_sentence(parameters: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput) as error:
+        OrthoHash(**parameters)
+    assert says in str(error.value)
+    assert is_one_sentence(error)
+
+
+def test_what_methods_need() -> None:
+    assert get_method("shrewd").needs_distance
+    assert not get_method("hashlens").needs_distance
+    assert OrthoHash(centres="semantic", similarity="class-means", taxonomy_weight=0.5).needs_distance
+    assert not OrthoHash(similarity="taxonomy").needs_distance
+    assert not OrthoHash(centres="semantic", similarity=np.eye(CLASSES)).needs_distance
+
+
+def test_shrewd_has_no_settings_of_its_paper() -> None:
+    with pytest.raises(BadInput) as error:
+        get_method("shrewd").settings(finetune=False, paper=True)
+    assert is_one_sentence(error)
 
 
 def test_parameters_of_a_method_reach_its_objective() -> None:
     codebook = GENERATORS["bernoulli"](CLASSES, BITS, 0)
     codes, targets = torch.randn(12, BITS, generator=torch.Generator().manual_seed(1)), targets_for(12, False)
-    plain = OrthoHash().objective(codebook)(codes, targets)
+    plain = OrthoHash().objective(setting(codebook))(codes, targets)
     for change in ({"scale": 2.0}, {"margin": 0.5}, {"margin_kind": "arc"}, {"scale": "auto"}):
-        assert OrthoHash(**change).objective(codebook)(codes, targets) != plain
-    with_term = OrthoHash(quantization="l2", quantization_weight=0.5).objective(codebook)(codes, targets)
+        assert OrthoHash(**change).objective(setting(codebook))(codes, targets) != plain
+    with_term = OrthoHash(quantization="l2", quantization_weight=0.5).objective(setting(codebook))(codes, targets)
     gaps = codes - torch.where(codes > 0, 1.0, -1.0)
     assert with_term.item() == pytest.approx(plain.item() + 0.5 * gaps.square().mean().item(), rel=1e-5)
 
@@ -163,9 +211,11 @@ def test_paper_settings_of_orthohash_are_those_of_the_paper(
     assert settings.feature_dropout == 0
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("name", "paper"),
+    [(name, paper) for name in METHODS for paper in (False, True) if (name, paper) != ("shrewd", True)],
+)
 @pytest.mark.parametrize("finetune", [False, True])
-@pytest.mark.parametrize("paper", [False, True])
 def test_settings_of_every_method_make_sense(name: str, finetune: bool, paper: bool) -> None:
     settings = get_method(name).settings(finetune=finetune, paper=paper)
     assert settings.epochs >= 1

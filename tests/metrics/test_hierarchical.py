@@ -97,8 +97,8 @@ def test_no_hierarchical_figures_without_taxonomy() -> None:
         (np.array([[0, 0.2], [0.3, 0]]), [0, 1], "symmetric"),
         (np.array([[0.1, 0.2], [0.2, 0]]), [0, 1], "diagonal"),
         (np.array([[0, 0.2], [0.2, 0]]), [0, 2], "2 classes"),
-        (np.array([[0, 0.2], [0.2, 0]]), ["a", "b"], "class number"),
-        (np.array([[0, 0.2], [0.2, 0]]), [[0, 1], [1, 0]], "class number"),
+        (np.array([[0, 0.2], [0.2, 0]]), ["a", "b"], "names"),
+        (np.array([[0, 0.2], [0.2, 0]]), [[0, 1], [1, 0]], "label sets"),
     ],
 )
 def test_wrong_taxonomies_are_refused(class_distances, labels, says: str) -> None:

@@ -276,7 +276,6 @@ def without_tensor(name: str) -> Callable[[Path], None]:
         pytest.param(lambda f: (f / "model.safetensors").write_bytes(b""), "damaged", id="empty weights"),
         pytest.param(swap, "another model", id="weights of another model"),
         pytest.param(lambda f: replace_weights(f, b"scribble"), "", id="weights of no format"),
-        pytest.param(without_tensor("codebook"), "codebook", id="no codebook in the weights"),
         pytest.param(without_tensor("hash_layer.linear.weight"), "", id="no hash layer in the weights"),
         pytest.param(lambda f: (f / "config.json").write_text("{bits: 8"), "not valid JSON", id="no JSON"),
         pytest.param(lambda f: (f / "config.json").write_bytes(b"\xff\xfe{"), "not valid JSON", id="no UTF-8"),

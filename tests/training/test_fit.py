@@ -25,10 +25,11 @@ from sklearn.datasets import load_digits
 
 from hashlens.backbones import load_backbone
 from hashlens.centres import bernoulli, hadamard
+from hashlens.classes import Taxonomy
 from hashlens.codes import pack
 from hashlens.errors import BadInput
-from hashlens.methods import METHODS, OrthoHash, get_method
-from hashlens.metrics import mean_average_precision
+from hashlens.methods import METHODS, SHREWD, OrthoHash, get_method
+from hashlens.metrics import evaluate, mean_average_precision
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork
 from hashlens.sources import FeatureArray, open_source
 from hashlens.training import fit
@@ -94,11 +95,89 @@ def label_sets(count: int, seed: int) -> FeatureArray:
     return FeatureArray("label sets", features.astype(np.float32), marks, list("abcdef"))
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("paper", [False, True])
+# How alike digits look, as a taxonomy: those of one row share a loop or a stroke.
+DIGIT_TREE = Taxonomy.from_edges(
+    [("digit", "round"), ("digit", "straight"), *(("round", f"digit {n}") for n in (0, 3, 5, 6, 8, 9))]
+    + [("straight", f"digit {n}") for n in (1, 2, 4, 7)]
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "paper"),
+    [(name, paper) for name in METHODS for paper in (False, True) if (name, paper) != ("shrewd", True)],
+)
 def test_codes_of_unseen_digits_find_their_class_far_better_than_untrained_ones(method: str, paper: bool) -> None:
-    trained = fit(TRAIN, method, bits=32, paper=paper, device="cpu")
+    trained = fit(TRAIN, method, bits=32, taxonomy=DIGIT_TREE, paper=paper, device="cpu")
     assert retrieval(trained) > retrieval(untrained(64, 10, 32).adapt(TRAIN)) + 0.1
+
+
+def hierarchical_precision(model: HashModel) -> float:
+    report = evaluate(
+        model.encode(TEST), TEST.labels, model.encode(TRAIN), TRAIN.labels, (250,), DIGIT_TREE, TRAIN.class_names
+    )
+    return report["mAHP@250"]
+
+
+WEAK = SHREWD(classification_weight=0)
+
+
+def test_distances_alone_are_learnt_from() -> None:
+    chance = untrained(64, 10, 32).adapt(TRAIN)
+    weak = fit(TRAIN, WEAK, bits=32, taxonomy=DIGIT_TREE, device="cpu")
+    assert hierarchical_precision(weak) > hierarchical_precision(chance) + 0.05
+    assert retrieval(weak) > retrieval(chance) + 0.05
+    assert weak.codebook is None
+    assert all(0 < entry["validation_mAHP@250"] <= 1 for entry in weak.training["history"])
+    matrix = DIGIT_TREE.distance_matrix(TRAIN.class_names)
+    by_matrix = fit(TRAIN, WEAK, bits=32, taxonomy=matrix, device="cpu")
+    np.testing.assert_array_equal(by_matrix.encode(TEST), weak.encode(TEST))
+
+
+def test_vectors_of_items_take_the_place_of_classes(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(10, 8))[TRAIN.labels]
+    vectors[:7] = 0
+    unlabelled = FeatureArray("digits", TRAIN.features)
+    model = fit(unlabelled, WEAK, bits=32, item_vectors=vectors, device="cpu")
+    assert model.training["images"] + model.training["held_out"] == len(TRAIN) - 7
+    assert model.class_names == ()
+    assert model.codebook is None
+    assert retrieval(model) > retrieval(untrained(64, 10, 32).adapt(TRAIN)) + 0.05
+    model.save(tmp_path / "model")
+    loaded = HashModel.load(tmp_path / "model")
+    assert loaded.codebook is None
+    np.testing.assert_array_equal(loaded.encode(TEST), model.encode(TEST))
+    np.save(tmp_path / "vectors.npy", vectors)
+    again = fit(unlabelled, WEAK, bits=32, item_vectors=str(tmp_path / "vectors.npy"), device="cpu")
+    np.testing.assert_array_equal(again.encode(TEST), model.encode(TEST))
+
+
+def test_label_sets_and_distances() -> None:
+    train, test = label_sets(600, 1), label_sets(150, 2)
+    distances = np.abs(np.subtract.outer(np.arange(6), np.arange(6))) / 5
+    for method in (SHREWD(), WEAK):
+        model = fit(train, method, bits=32, taxonomy=distances, device="cpu")
+        assert retrieval(model, test, train) > retrieval(untrained(24, 6, 32).adapt(train), test, train)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"method": "shrewd"}, "taxonomy"),
+        ({"method": OrthoHash(centres="semantic", similarity="taxonomy")}, "taxonomy"),
+        ({"method": "shrewd", "taxonomy": np.zeros((3, 3))}, "3 classes, but there are 10"),
+        ({"method": "shrewd", "taxonomy": Taxonomy.from_edges([("a", "b"), ("a", "c")])}, "'digit 0'"),
+        ({"method": "shrewd", "taxonomy": DIGIT_TREE, "paper": True}, "paper"),
+        ({"method": "hashlens", "item_vectors": np.ones((len(TRAIN), 3))}, "without classes"),
+        ({"method": WEAK, "item_vectors": np.ones((5, 3))}, "1437 items"),
+        ({"method": WEAK, "item_vectors": np.full((len(TRAIN), 3), np.nan)}, "Row 0"),
+        ({"method": WEAK, "item_vectors": np.zeros((len(TRAIN), 3))}, "vector"),
+    ],
+)
+def test_what_distances_need_is_told_in_a_sentence(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput) as error:
+        fit(TRAIN, **options)
+    assert says in str(error.value)
+    assert is_one_sentence(error)
 
 
 def test_label_sets_are_learnt() -> None:

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.classes.similarity import normalize_similarity
 from hashlens.errors import BadInput
 from hashlens.files import replacing
 
@@ -517,25 +516,6 @@ class Cycle(BadInput):
         self.nodes = tuple(nodes)
         way = [*nodes] if len(nodes) <= 8 else [*nodes[:4], "…", *nodes[-3:]]
         super().__init__(f"The taxonomy has a cycle, {' → '.join([*way, nodes[0]])}; leave one of its edges out.")
-
-
-def taxonomy_similarity(taxonomy: Taxonomy, classes: Sequence[str]) -> NDArray[np.float64]:
-    """How alike classes are by a taxonomy, as a matrix of the kind that :func:`confusion_similarity` gives.
-
-    It is 1 − 2·:meth:`Taxonomy.distance_matrix`, put on a common scale by :func:`normalize_similarity`.
-
-    Args:
-        classes: C names.
-
-    Returns:
-        (C, C) float64 in [−1, 1], symmetric, 1 on the diagonal.
-
-    Raises:
-        BadInput: a class is not in the taxonomy, or there are fewer than two.
-    """
-    if len(classes) < 2:
-        raise BadInput("One class alone has no other to be alike; give at least two classes.")
-    return normalize_similarity(1 - 2 * taxonomy.distance_matrix(classes))
 
 
 def open_taxonomy(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from hashlens.errors import BadInput
 from hashlens.methods.central_similarity import CentralSimilarityHashing
-from hashlens.methods.method import SEMANTIC, Method
+from hashlens.methods.method import SEMANTIC, CentreMethod, Method, Setting
 from hashlens.methods.orthohash import OrthoHash
 from hashlens.methods.settings import OPTIMIZERS, SCHEDULES, TrainingSettings
+from hashlens.methods.shrewd import SHREWD
+
+DEFAULT_METHOD = "hashlens"
+DEFAULT_METHOD_WITH_TAXONOMY = "hashlens"
 
 METHODS: dict[str, Method] = {
     # Our best combination so far on held-out images.
@@ -16,6 +20,7 @@ METHODS: dict[str, Method] = {
     "csq": CentralSimilarityHashing(centres="hadamard"),
     "mds": CentralSimilarityHashing(centres="maximum-distance"),
     "shc": CentralSimilarityHashing(centres=SEMANTIC),
+    "shrewd": SHREWD(),
 }
 
 
@@ -33,13 +38,18 @@ def get_method(method: str | Method) -> Method:
 
 
 __all__ = [
+    "DEFAULT_METHOD",
+    "DEFAULT_METHOD_WITH_TAXONOMY",
     "METHODS",
     "OPTIMIZERS",
     "SCHEDULES",
     "SEMANTIC",
+    "SHREWD",
     "CentralSimilarityHashing",
+    "CentreMethod",
     "Method",
     "OrthoHash",
+    "Setting",
     "TrainingSettings",
     "get_method",
 ]

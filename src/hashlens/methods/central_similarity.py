@@ -8,17 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
-from hashlens.methods.method import Method
+from hashlens.methods.method import CentreMethod, Setting
 from hashlens.methods.settings import TrainingSettings
 from hashlens.objectives import CentralSimilarity
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CentralSimilarityHashing(Method):
+class CentralSimilarityHashing(CentreMethod):
     """Per-bit cross-entropy to hash centres.
 
     Attributes:
@@ -29,8 +27,9 @@ class CentralSimilarityHashing(Method):
 
     hash_layer: ClassVar[str] = "tanh"
 
-    def objective(self, codebook: NDArray[np.int8]) -> nn.Module:
-        return CentralSimilarity(codebook, self.quantization_weight)
+    def objective(self, setting: Setting) -> nn.Module:
+        assert setting.codebook is not None
+        return CentralSimilarity(setting.codebook, self.quantization_weight)
 
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
         if paper:  # SHC, section 4.1

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
-from hashlens.methods.method import Method
+from hashlens.methods.method import CentreMethod, Setting
 from hashlens.methods.settings import TrainingSettings
 from hashlens.objectives import CosineSoftmax
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OrthoHash(Method):
+class OrthoHash(CentreMethod):
     """The parts of OrthoHash and their parameters.
 
     Attributes:
@@ -31,9 +29,15 @@ class OrthoHash(Method):
 
     hash_layer: ClassVar[str] = "batch-norm"
 
-    def objective(self, codebook: NDArray[np.int8]) -> nn.Module:
+    def objective(self, setting: Setting) -> nn.Module:
+        assert setting.codebook is not None
         return CosineSoftmax(
-            codebook, self.scale, self.margin, self.margin_kind, self.quantization, self.quantization_weight
+            setting.codebook,
+            self.scale,
+            self.margin,
+            self.margin_kind,
+            self.quantization,
+            self.quantization_weight,
         )
 
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hashlens.classes import Taxonomy, check_class_distances, open_relations
 from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
 from hashlens.codes.packing import as_packed
 from hashlens.errors import BadInput
@@ -20,6 +22,7 @@ from hashlens.metrics.ties import average_precision, expected_hits, normalized_d
 QUERIES_AT_ONCE = 2048
 CURVE_POINTS = 60
 RADIUS = 2
+SIMILARITIES = {"": "similarity", "/wup": "wu_palmer_similarity"}  # by the suffix of their figures
 
 
 def evaluate(
@@ -27,8 +30,9 @@ def evaluate(
     query_labels: ArrayLike,
     database_codes: ArrayLike,
     database_labels: ArrayLike,
-    at: Sequence[int | None] = (100, 1000, None),
-    taxonomy: ArrayLike | None = None,
+    at: Sequence[int | None] | None = None,
+    taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str] | None = None,
+    classes: Sequence[str] | None = None,
     bits: int | None = None,
 ) -> dict[str, Any]:
     """Judge codes by how well searching the database with the queries finds what is relevant.
@@ -45,23 +49,32 @@ def evaluate(
             continuous codes.
         query_labels, database_labels: (·,) classes (integers, −1 for none, or strings) or (·, C) multi-hot;
             relevant is what has the same class, or shares a label.
-        at: ranking depths; ``None`` is the whole database. A depth beyond N counts the N there are.
-        taxonomy: (C, C) distances between classes in [0, 1], for labels that are class numbers 0 … C − 1.
+        at: ranking depths; ``None`` is the whole database. A depth beyond N counts the N there are. By default
+            100, 1000 and all; with a taxonomy 250 too.
+        taxonomy: of the classes, as :func:`hashlens.classes.class_distances` takes it: a taxonomy, or (C, C)
+            distances in [0, 1]. Not for label sets.
+        classes: C class names, in the order of the class numbers, to find them in a taxonomy by; not needed
+            where labels are names.
         bits: K, where the codes are packed and K is not a multiple of 8.
 
     Returns:
         A dictionary that JSON can hold. For every k in ``at`` ("all" for ``None``): ``mAP@k``,
         ``mAP@k/worst``, ``mAP@k/best`` and ``ndcg@k`` (binary gains), and, but for "all", ``precision@k``
         and ``recall@k``. With ``taxonomy`` also ``mAHP@k`` and ``HP@k``, see
-        :func:`hashlens.metrics.hierarchical.hierarchical_scores`. ``precision@radius2``: share of relevant
-        items within distance 2, 0 for a query that finds none there. ``curves``: ``precision_recall`` over
-        distance thresholds, ``precision_at_k``, and ``distances`` of relevant and irrelevant pairs.
+        :func:`hashlens.metrics.hierarchical.hierarchical_scores`, where the similarity of two classes is
+        1 − their distance; and, but for a matrix of distances, ``mAHP@k/wup`` and ``HP@k/wup`` by Wu–Palmer
+        similarity. ``precision@radius2``: share of relevant items within distance 2, 0 for a query that finds
+        none there. ``curves``: ``precision_recall`` over distance thresholds, ``precision_at_k``, ``distances``
+        of relevant and irrelevant pairs, and ``hierarchical_precision_at_k`` with ``taxonomy``.
         ``codes``: the database's :func:`code_statistics`. ``queries``, ``database``, ``bits``, and
         ``queries_without_relevant`` (queries with nothing to find; they count as 0).
 
     Raises:
-        BadInput: shapes that do not go together, no queries, an empty database, or a depth below 1.
+        BadInput: shapes that do not go together, no queries, an empty database, a depth below 1, or a class
+            that is not in the taxonomy.
     """
+    if at is None:
+        at = (100, 1000, None) if taxonomy is None else (100, 250, 1000, None)
     depths = _depths(at)
     compared = _compare(query_codes, query_labels, database_codes, database_labels, bits)
     count, size = compared.queries, compared.size
@@ -81,15 +94,6 @@ def evaluate(
         if depth is not None:
             report |= {f"precision@{name}": precision, f"recall@{name}": recall}
         report[f"ndcg@{name}"] = gain
-    if taxonomy is not None:
-        hierarchical = hierarchical_scores(
-            as_packed(query_codes, bits)[0], query_labels, as_packed(database_codes, bits)[0], database_labels,
-            compared.bits, taxonomy, cuts,
-        )  # fmt: skip
-        for place, depth in enumerate(depths):
-            name = "all" if depth is None else str(depth)
-            report[f"mAHP@{name}"] = float(hierarchical.average_precision[place])
-            report[f"HP@{name}"] = float(hierarchical.precision[place])
     radius_precision, radius_recall = sums.precision_at_radius / count, sums.recall_at_radius / count
     report[f"precision@radius{RADIUS}"] = float(radius_precision[min(RADIUS, compared.bits)])
     within, between = sums.relevant, sums.total - sums.relevant
@@ -106,6 +110,20 @@ def evaluate(
             "irrelevant": between.tolist(),
         },
     }
+    if taxonomy is not None:
+        similarities, query_numbers, database_numbers = _hierarchy(taxonomy, classes, query_labels, database_labels)
+        hierarchical = hierarchical_scores(
+            as_packed(query_codes, bits)[0], query_numbers, as_packed(database_codes, bits)[0], database_numbers,
+            compared.bits, np.stack(list(similarities.values())), np.concatenate([cuts, curve]),
+        )  # fmt: skip
+        curves: dict[str, list[float]] = {}
+        for kind, suffix in enumerate(similarities):
+            for place, depth in enumerate(depths):
+                name = "all" if depth is None else str(depth)
+                report[f"mAHP@{name}{suffix}"] = float(hierarchical.average_precision[kind, place])
+                report[f"HP@{name}{suffix}"] = float(hierarchical.precision[kind, place])
+            curves[SIMILARITIES[suffix]] = hierarchical.precision[kind, len(cuts) :].tolist()
+        report["curves"]["hierarchical_precision_at_k"] = {"k": curve.tolist(), **curves}
     report["codes"] = code_statistics(database_codes, compared.bits) | {
         "mean_distance_relevant": _mean_level(within),
         "mean_distance_irrelevant": _mean_level(between),
@@ -117,6 +135,42 @@ def evaluate(
         "queries_without_relevant": int(sums.without_relevant),
     }
     return report
+
+
+def _hierarchy(
+    taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str],
+    classes: Sequence[str] | None,
+    query_labels: ArrayLike,
+    database_labels: ArrayLike,
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[Any], NDArray[Any]]:
+    """Class similarities by the suffix of their figures, and both labels as class numbers."""
+    queries, database = np.asarray(query_labels), np.asarray(database_labels)
+    if queries.ndim != 1:
+        raise BadInput("Hierarchical metrics need one class for each item, not label sets; leave the taxonomy out.")
+    by_name = queries.dtype.kind in "US"
+    if classes is None and not isinstance(taxonomy, Taxonomy | str | os.PathLike):
+        if by_name:
+            raise BadInput("Labels are names, but distances a matrix; give the names in the matrix's order too.")
+        return {"": 1 - check_class_distances(taxonomy)}, queries, database
+    if classes is None and not by_name:
+        raise BadInput("Labels are numbers; give the names of the classes too, to find them in the taxonomy.")
+    if by_name:
+        names, numbers = np.unique(np.concatenate([queries, database]), return_inverse=True)
+        classes = names.tolist() if classes is None else classes
+        place = {name: number for number, name in enumerate(classes)}
+        missing = [name for name in names.tolist() if name not in place]
+        if missing:
+            raise BadInput(f"The label '{missing[0]}' is none of the given classes.")
+        queries, database = np.split(np.array([place[name] for name in names])[numbers], [len(queries)])
+    assert classes is not None
+    relations = open_relations(taxonomy, classes)
+    if isinstance(relations, Taxonomy):
+        similarities = {
+            "": relations.similarity_matrix(classes),
+            "/wup": relations.similarity_matrix(classes, "wu-palmer"),
+        }
+        return similarities, queries, database
+    return {"": 1 - relations}, queries, database
 
 
 def mean_average_precision(

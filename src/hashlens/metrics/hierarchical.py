@@ -11,15 +11,19 @@ from hashlens.codes.distances import available_threads, compiled, even_slices, r
 from hashlens.codes.packing import to_words
 from hashlens.errors import BadInput
 from hashlens.metrics.histograms import TASKS_PER_THREAD, add_counts
+from hashlens.metrics.ties import reciprocal_sums
+
+SHORT = 16  # ranks; a sum over so few is quicker term by term
+FLAT = 1e-6  # a similarity below which the closed form of a sum would lose digits
 
 
 @dataclass(frozen=True)
 class HierarchicalScores:
-    """Means over queries.
+    """Means over queries, for S similarities and M depths.
 
     Attributes:
-        precision: (M,) hierarchical precision HP@k for M depths.
-        average_precision: (M,) its average over 1 … k, mAHP@k.
+        precision: (S, M) hierarchical precision HP@k.
+        average_precision: (S, M) its average over 1 … k, mAHP@k.
     """
 
     precision: NDArray[np.float64]
@@ -32,59 +36,42 @@ def hierarchical_scores(
     database_codes: NDArray[np.uint8],
     database_labels: ArrayLike,
     bits: int,
-    class_distances: ArrayLike,
-    cuts: NDArray[np.int64],
+    similarities: NDArray[np.float64],
+    depths: NDArray[np.int64],
 ) -> HierarchicalScores:
     """Hierarchical precision (Deng, Berg and Fei-Fei, CVPR 2011; Barz and Denzler, WACV 2019).
 
-    HP@k = Σ_{i ≤ k} s(y_q, y_i) / (the largest such sum that any order of the database gives), with
-    s = 1 − d. AHP@k is the area under HP@1 … HP@k by the trapezoidal rule with spacing 1/k, as in the program
-    of Barz and Denzler. Both are linear in the ranking, so their expectation over random orders within ties
-    is exact.
+    HP@k = Σ_{i ≤ k} s(y_q, y_i) / (the largest such sum that any order of the database gives). AHP@k is the
+    area under HP@1 … HP@k by the trapezoidal rule with spacing 1/k, as in the program of Barz and Denzler. Both
+    are linear in the ranking, so their expectation over random orders within ties is exact.
 
     Args:
         query_codes, database_codes: packed codes.
         query_labels, database_labels: (·,) class numbers 0 … C − 1; −1 for none, similar to nothing.
-        class_distances: d, (C, C), symmetric, in [0, 1], 0 on the diagonal.
-        cuts: (M,) depths, at most the size of the database.
+        similarities: s, (S, C, C), in [0, 1].
+        depths: (M,) k, at most the size of the database.
 
     Raises:
-        BadInput: labels or distances are not of this form.
+        BadInput: labels are not of this form.
     """
-    distances = check_class_distances(class_distances)
-    queries = _class_numbers(query_labels, len(distances), "query")
-    database = _class_numbers(database_labels, len(distances), "database")
+    classes = similarities.shape[1]
+    queries = _class_numbers(query_labels, classes, "query")
+    database = _class_numbers(database_labels, classes, "database")
     order = np.argsort(database, kind="stable")
-    bounds = np.searchsorted(database[order], np.arange(len(distances) + 1))
-    unlabelled = int(bounds[0])
+    bounds = np.searchsorted(database[order], np.arange(classes + 1))
     words = to_words(database_codes[order])
     query_words = np.ascontiguousarray(to_words(query_codes).T)
-    similarity = 1 - distances
-    scores = np.zeros((len(queries), len(cuts), 2))
+    ascending = np.argsort(depths, kind="stable")
+    scores = np.zeros((len(queries), len(similarities), len(depths), 2))
 
     def score(start: int, stop: int) -> None:
         here = slice(start, stop)
-        _score(words, query_words[here], queries[here], bounds, unlabelled, similarity, bits, cuts, scores[here])
+        _score(words, query_words[here], queries[here], bounds, similarities, bits, depths[ascending], scores[here])
 
     run_in_threads(score, even_slices(len(queries), TASKS_PER_THREAD * available_threads()))
-    means = scores.mean(0)
-    return HierarchicalScores(means[:, 0], means[:, 1])
-
-
-def check_class_distances(class_distances: ArrayLike) -> NDArray[np.float64]:
-    """(C, C) float64 distances between classes.
-
-    Raises:
-        BadInput: the array is not square, symmetric, in [0, 1] and 0 on the diagonal.
-    """
-    distances = np.asarray(class_distances, np.float64)
-    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
-        raise BadInput(f"Class distances must be a (C, C) array, not one of shape {distances.shape}.")
-    if not np.isfinite(distances).all() or distances.min(initial=0) < 0 or distances.max(initial=0) > 1:
-        raise BadInput("Class distances must lie between 0 (the same) and 1 (unrelated), without NaN.")
-    if np.diag(distances).any() or not np.allclose(distances, distances.T):
-        raise BadInput("Class distances must be symmetric and 0 on the diagonal.")
-    return distances
+    means = np.empty_like(scores[0])
+    means[:, ascending] = scores.mean(0)
+    return HierarchicalScores(means[..., 0], means[..., 1])
 
 
 def _class_numbers(labels: ArrayLike, classes: int, side: str) -> NDArray[np.int64]:
@@ -93,58 +80,93 @@ def _class_numbers(labels: ArrayLike, classes: int, side: str) -> NDArray[np.int
         raise BadInput(f"Hierarchical metrics need one class number per item; the {side} labels are not that.")
     if len(numbers) and (numbers.min() < -1 or numbers.max() >= classes):
         raise BadInput(
-            f"The {side} labels go from {numbers.min()} to {numbers.max()}, but there are distances for "
-            f"{classes} classes."
+            f"The {side} labels go from {numbers.min()} to {numbers.max()}, but the taxonomy has {classes} classes."
         )
     return numbers.astype(np.int64)
 
 
 @compiled
-def _score(words, queries, query_classes, bounds, unlabelled, similarity, bits, cuts, out):
-    classes = len(similarity)
-    deepest = cuts.max()
-    gained = np.empty(deepest)
+def _score(words, queries, query_classes, bounds, similarities, bits, depths, out):
+    kinds, classes, _ = similarities.shape
     counts = np.zeros(bits + 1, np.int64)
+    sizes = np.diff(bounds)
     for q in range(len(queries)):
-        if query_classes[q] < 0:
+        own = query_classes[q]
+        if own < 0:
             continue
-        row = similarity[query_classes[q]]
         totals = np.zeros(bits + 1, np.int64)
-        sums = np.zeros(bits + 1)
-        add_counts(words, queries[q], 0, unlabelled, totals)
+        gains = np.zeros((kinds, bits + 1))
+        add_counts(words, queries[q], 0, bounds[0], totals)  # items without a label
         for c in range(classes):
-            if bounds[c + 1] > bounds[c]:
+            if sizes[c]:
                 counts[:] = 0
                 add_counts(words, queries[q], bounds[c], bounds[c + 1], counts)
                 totals += counts
-                sums += row[c] * counts
+                for kind in range(kinds):
+                    gains[kind] += similarities[kind, own, c] * counts
+        for kind in range(kinds):
+            _average_gains(totals, gains[kind], similarities[kind, own], sizes, depths, out[q, kind])
 
-        rank = 0
-        sum_so_far = 0.0
-        for level in range(bits + 1):
-            for _ in range(min(totals[level], deepest - rank)):
-                sum_so_far += sums[level] / totals[level]
-                gained[rank] = sum_so_far
-                rank += 1
 
-        # Divide by what the best order would have gained: the most similar classes first.
-        rank = 0
-        best = 0.0
-        for c in np.argsort(-row):
-            for _ in range(min(bounds[c + 1] - bounds[c], deepest - rank)):
-                best += row[c]
-                gained[rank] = gained[rank] / best if best > 0 else 0.0
-                rank += 1
-        while rank < deepest:  # only unlabelled items are left
-            gained[rank] = gained[rank] / best if best > 0 else 0.0
-            rank += 1
+@compiled
+def _average_gains(totals, gains, similarity, sizes, depths, out):
+    """HP@k and AHP@k of one query at ascending depths; out (M, 2).
 
-        total = 0.0
-        done = 0
-        for position in np.argsort(cuts):
-            k = cuts[position]
-            while done < k:
-                total += gained[done]
-                done += 1
-            out[q, position, 0] = gained[k - 1]
-            out[q, position, 1] = (total - (gained[0] + gained[k - 1]) / 2) / k
+    What the ranking gains grows evenly within a group of ties, and what the best order gains within a class.
+    So HP is a quotient of two linear functions between two ends of either, and is summed piece by piece.
+    """
+    best_first = np.argsort(-similarity)
+    level = -1
+    left_in_level = 0
+    gain_step = 0.0
+    place = -1
+    left_in_class = 0
+    best_step = 0.0
+    rank = 0
+    gain = 0.0
+    best = 0.0
+    first = 0.0
+    total = 0.0
+    for d in range(len(depths)):
+        while rank < depths[d]:
+            while left_in_level == 0:
+                level += 1
+                left_in_level = totals[level]
+                if left_in_level:
+                    gain_step = gains[level] / left_in_level
+            while left_in_class == 0:
+                place += 1
+                if place < len(best_first):
+                    left_in_class = sizes[best_first[place]]
+                    best_step = similarity[best_first[place]]
+                else:  # only items without a label are left
+                    left_in_class = depths[-1]
+                    best_step = 0.0
+            steps = min(left_in_level, left_in_class, depths[d] - rank)
+            if rank == 0:
+                first = gain_step / best_step if best_step > 0 else 0.0
+            total += _sum_of_quotients(gain, gain_step, best, best_step, steps)
+            gain += steps * gain_step
+            best += steps * best_step
+            rank += steps
+            left_in_level -= steps
+            left_in_class -= steps
+        last = gain / best if best > 0 else 0.0
+        out[d, 0] = last
+        out[d, 1] = (total - (first + last) / 2) / rank
+
+
+@compiled
+def _sum_of_quotients(a, b, c, d, count):
+    """Σ (a + b·t)/(c + d·t) for t = 1 … count; 0 where the denominator is."""
+    if c + d * count <= 0:
+        return 0.0
+    if d == 0:
+        return (a * count + b * count * (count + 1) / 2) / c
+    if count > SHORT and d > FLAT:
+        reciprocals, weighted = reciprocal_sums(c / d, count)
+        return ((a + b) * reciprocals + b * weighted) / d
+    total = 0.0
+    for t in range(1, count + 1):
+        total += (a + b * t) / (c + d * t)
+    return total

@@ -74,8 +74,8 @@ class HashModel:
         bits: K.
         hash_layer: its name in :data:`hashlens.models.network.HASH_LAYERS`.
         method: name and parameters of the method that trained it.
-        class_names: C names, in the order of the codebook.
-        codebook: (C, K) int8 hash centres.
+        class_names: C names, in the order of the codebook; empty where the training knew no classes.
+        codebook: (C, K) int8 hash centres; ``None`` where the method has none.
         finetuned: whether the backbone was trained too.
         training: what is worth knowing of the training, for people.
     """
@@ -85,7 +85,7 @@ class HashModel:
     hash_layer: str
     method: dict[str, Any]
     class_names: tuple[str, ...]
-    codebook: NDArray[np.int8]
+    codebook: NDArray[np.int8] | None = None
     finetuned: bool = False
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -252,7 +252,9 @@ class HashModel:
         from safetensors.torch import save
 
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
-        return save({**tensors, "codebook": torch.from_numpy(np.ascontiguousarray(self.codebook))})
+        if self.codebook is not None:
+            tensors["codebook"] = torch.from_numpy(np.ascontiguousarray(self.codebook))
+        return save(tensors)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``config.json`` and ``model.safetensors`` to a folder, which is made if need be."""
@@ -298,7 +300,7 @@ class HashModel:
             raise BadInput(f"{folder / WEIGHTS_FILE} is damaged or belongs to another model than {CONFIG_FILE}.")
         try:
             tensors = load(weights)
-            codebook = tensors.pop("codebook").numpy()
+            codebook = tensors.pop("codebook").numpy() if "codebook" in tensors else None
             backbone = Backbone.from_config(config["backbone"]) if config["backbone"] is not None else None
             layer = HASH_LAYERS[config["hash_layer"]](config["feature_dimension"], config["bits"])
             network = HashNetwork(backbone, layer)
@@ -306,7 +308,7 @@ class HashModel:
         except (KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             reason = textwrap.shorten(str(error), 200)
             raise BadInput(f"{folder} is not a complete HashLens model ({reason}).") from None
-        if codebook.shape != (len(config["class_names"]), config["bits"]):
+        if codebook is not None and codebook.shape != (len(config["class_names"]), config["bits"]):
             raise BadInput(f"{folder} has class_names or bits that do not fit its {codebook.shape} codebook.")
         return cls(
             network=network,

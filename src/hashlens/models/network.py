@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -55,9 +56,25 @@ class TanhHashLayer(HashLayer):
         return torch.tanh(self.linear(features))
 
 
-HASH_LAYERS: dict[str, type[BatchNormHashLayer] | type[TanhHashLayer]] = {
+class SigmoidHashLayer(HashLayer):
+    """With bias, then sigmoid: codes in (0, 1) (SHREWD).
+
+    There is no batch norm: it would keep codes from the corners, where the KL term is to push them.
+    """
+
+    threshold: ClassVar[float] = 0.5
+
+    def __init__(self, dimension: int, bits: int) -> None:
+        super().__init__(dimension, bits, bias=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.sigmoid(self.linear(features))
+
+
+HASH_LAYERS: dict[str, Callable[[int, int], HashLayer]] = {
     "batch-norm": BatchNormHashLayer,
     "tanh": TanhHashLayer,
+    "sigmoid": SigmoidHashLayer,
 }
 
 

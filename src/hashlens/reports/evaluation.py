@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import ArrayLike
+
+from hashlens.classes import Taxonomy, class_distances, open_relations
 from hashlens.errors import BadInput
 from hashlens.files import write_json
 from hashlens.metrics import evaluate
@@ -26,8 +29,9 @@ def write_report(
     database: Any,
     queries: Any,
     folder: str | os.PathLike[str],
-    at: Sequence[int | None] = (100, 1000, None),
+    at: Sequence[int | None] | None = None,
     device: str | None = None,
+    taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Encode queries and database, evaluate, and write metrics, plots and a page to a folder.
 
@@ -36,6 +40,8 @@ def write_report(
         folder: is made if need be; gets ``metrics.json``, plots as PNG files, and ``report.html``, which needs
             no other file.
         at: ranking depths, see :func:`hashlens.metrics.evaluate`.
+        taxonomy: of the classes of both sources, see :func:`hashlens.classes.class_distances`; an array of
+            distances is in the order of the database's classes, and the queries may have no others.
 
     Returns:
         What :func:`hashlens.metrics.evaluate` returns, and: ``skipped``, items that could not be read, for
@@ -43,7 +49,7 @@ def write_report(
         the database too; ``notes``, sentences on both; ``model`` and ``sources``.
 
     Raises:
-        BadInput: a source has no labels, or nothing in it can be read.
+        BadInput: a source has no labels, nothing in it can be read, or a class is not in the taxonomy.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,16 +57,20 @@ def write_report(
     if asked.labels is None or searched.labels is None:
         unlabelled = asked if asked.labels is None else searched
         raise BadInput(f"{unlabelled.name} has no labels, so there is nothing to judge results by.")
+    classes = tuple(dict.fromkeys([*searched.class_names, *asked.class_names]))
+    relations = None if taxonomy is None else open_relations(taxonomy, classes)  # fails before images are read
     encoded_queries = model.encode_all(asked, device, "Encoding queries")
     encoded_database = model.encode_all(searched, device, "Encoding the database")
-    query_labels, database_labels, _ = share_numbering(
-        asked.labels[encoded_queries.items], asked.class_names,
+    database_labels, query_labels, _ = share_numbering(
         searched.labels[encoded_database.items], searched.class_names,
+        asked.labels[encoded_queries.items], asked.class_names,
     )  # fmt: skip
     report = evaluate(
-        encoded_queries.codes, query_labels, encoded_database.codes, database_labels, at, bits=model.bits
-    )
-    report["codes"]["quantization_error"] = quantization_error(encoded_database.continuous)
+        encoded_queries.codes, query_labels, encoded_database.codes, database_labels, at,
+        relations, classes, model.bits,
+    )  # fmt: skip
+    threshold = model.network.hash_layer.threshold
+    report["codes"]["quantization_error"] = quantization_error(encoded_database.continuous - threshold)
     known = set(encoded_database.digests)
     report["queries_in_database"] = sum(digest in known for digest in encoded_queries.digests)
     report["skipped"] = {
@@ -78,6 +88,7 @@ def write_report(
             Side(asked, encoded_queries.items, encoded_queries.codes, query_labels),
             Side(searched, encoded_database.items, encoded_database.codes, database_labels),
             model.bits,
+            None if relations is None else class_distances(relations, classes),
         )
     write_page(folder / PAGE_FILE, _facts(model, report), report, plots, rows)
     return report

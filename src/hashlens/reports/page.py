@@ -42,11 +42,18 @@ class Side:
 
 @dataclass(frozen=True)
 class Picture:
-    """A thumbnail with its caption and, for a result, whether it is relevant."""
+    """A thumbnail.
+
+    Attributes:
+        data: the image, as an address that holds it; empty where it cannot be read any more.
+        relevant: of a result, whether it is relevant.
+        apart: of a result that is not, how far its class is from the query's, in [0, 1], if that is known.
+    """
 
     data: str
     caption: str
     relevant: bool | None = None
+    apart: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,13 @@ class ResultRow:
     results: Sequence[Picture]
 
 
-def result_rows(queries: Side, database: Side, bits: int, seed: int = 0) -> tuple[list[ResultRow], list[ResultRow]]:
+def result_rows(
+    queries: Side, database: Side, bits: int, class_distance: NDArray[np.float64] | None = None, seed: int = 0
+) -> tuple[list[ResultRow], list[ResultRow]]:
     """Result grids: queries drawn at random, and of those drawn the ones with the fewest right answers.
+
+    Args:
+        class_distance: (C, C) by label number, to show how wrong a wrong answer is.
 
     Returns:
         Rows for random queries, and rows for the worst.
@@ -67,9 +79,15 @@ def result_rows(queries: Side, database: Side, bits: int, seed: int = 0) -> tupl
     distances, found = index.search(queries.codes[drawn], NEIGHBOURS)
     relevant = _relevant(queries.labels[drawn], database.labels[found])
 
+    def apart(query: int, hit: int) -> float | None:
+        labels = queries.labels[query], database.labels[hit]
+        if class_distance is None or min(labels) < 0:
+            return None
+        return float(class_distance[labels])
+
     def row(place: int) -> ResultRow:
         results = [
-            _picture(database, int(hit), f"{distance} · ", bool(right))
+            _picture(database, int(hit), f"{distance} · ", bool(right), apart(int(drawn[place]), int(hit)))
             for hit, distance, right in zip(found[place], distances[place], relevant[place], strict=True)
         ]
         return ResultRow(_picture(queries, int(drawn[place])), results)
@@ -100,6 +118,8 @@ def write_page(
         facts=facts,
         depths=[name.removeprefix("mAP@") for name in report if name.startswith("mAP@") and "/" not in name],
         report=report,
+        hierarchical="hierarchical_precision_at_k" in report["curves"],
+        by_wu_palmer="wu_palmer_similarity" in report["curves"].get("hierarchical_precision_at_k", {}),
         plots={title: _embedded(file.read_bytes(), "png") for title, file in plots.items()},
         sections=rows and [("Queries drawn at random", rows[0]), ("Where it fails most", rows[1])],
     )
@@ -113,17 +133,21 @@ def _relevant(query_labels: Labels, result_labels: Labels) -> NDArray[np.bool_]:
     return np.asarray((query_labels[:, None] == result_labels) & (query_labels[:, None] >= 0))
 
 
-def _picture(side: Side, row: int, before: str = "", relevant: bool | None = None) -> Picture:
+def _picture(
+    side: Side, row: int, before: str = "", relevant: bool | None = None, apart: float | None = None
+) -> Picture:
     item = int(side.items[row])
     caption = before + (", ".join(side.source.label_names(item)) or "no label")
+    if relevant is False and apart is not None:
+        caption += f" · {apart:.2f} apart"
     try:
         image = side.source.image(item, THUMBNAIL)
     except UnreadableImage:
-        return Picture("", f"{caption} (cannot be read any more)", relevant)
+        return Picture("", f"{caption} (cannot be read any more)", relevant, apart)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)
-    return Picture(_embedded(buffer.getvalue(), "jpeg"), caption, relevant)
+    return Picture(_embedded(buffer.getvalue(), "jpeg"), caption, relevant, apart)
 
 
 def _embedded(content: bytes, kind: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GOOD, BAD, NEUTRAL = "#1a7f37", "#cf222e", "#0969da"
+HIERARCHICAL = "hierarchical_precision"
 
 
 def draw_plots(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
@@ -32,6 +33,8 @@ def draw_plots(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
 
     files = {}
     for title, (name, draw) in PLOTS.items():
+        if name == HIERARCHICAL and f"{HIERARCHICAL}_at_k" not in report["curves"]:
+            continue
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         axes = figure.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
@@ -81,6 +84,15 @@ def _precision_at_k(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.set(xlabel="k, nearest results looked at", ylabel="precision@k", ylim=(0, 1.02), xscale="log")
 
 
+def _hierarchical_precision_at_k(axes: Axes, report: Mapping[str, Any]) -> None:
+    curves = report["curves"][f"{HIERARCHICAL}_at_k"]
+    axes.plot(curves["k"], curves["similarity"], color=NEUTRAL, label="lowest common subsumer")
+    if "wu_palmer_similarity" in curves:
+        axes.plot(curves["k"], curves["wu_palmer_similarity"], color=GOOD, linestyle="--", label="Wu–Palmer")
+        axes.legend(frameon=False, fontsize=9)
+    axes.set(xlabel="k, nearest results looked at", ylabel="HP@k", ylim=(0, 1.02), xscale="log")
+
+
 def _distances(axes: Axes, report: Mapping[str, Any]) -> None:
     counts = report["curves"]["distances"]
     for name, label, color in (
@@ -104,6 +116,7 @@ def _bit_balance(axes: Axes, report: Mapping[str, Any]) -> None:
 PLOTS: dict[str, tuple[str, Callable[[Axes, Mapping[str, Any]], None]]] = {
     "Precision and recall as the search radius grows": ("precision_recall", _precision_recall),
     "Precision of the first k results": ("precision_at_k", _precision_at_k),
+    "Precision that counts near misses": (HIERARCHICAL, _hierarchical_precision_at_k),
     "Distances within and between classes": ("distances", _distances),
     "How evenly each bit is used": ("bit_balance", _bit_balance),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hashlens.sources.decoding import Raw
 from hashlens.sources.labels import Labels, share_numbering
@@ -41,6 +42,9 @@ class JoinedImages(ImageSource):
     def stamp(self, item: int) -> tuple[int, int]:
         part, place = self._place(item)
         return part.stamp(place)
+
+    def vectors(self, column: str) -> NDArray[np.float32]:
+        return np.concatenate([part.vectors(column) for part in self._parts])
 
     def read(self, item: int) -> Raw:
         part, place = self._place(item)

@@ -103,6 +103,21 @@ class ParquetImages(ImageSource):
     def location(self, item: int) -> str:
         return f"{self._path.resolve()}#{self._rows[item]}"
 
+    def vectors(self, column: str) -> NDArray[np.float32]:
+        names = self._file.schema_arrow.names
+        if column not in names:
+            raise BadInput(f"{self._path} has no column '{column}' of vectors; it has {', '.join(names)}.")
+        values = self._file.read(columns=[column]).column(column).to_pylist()
+        lengths = {len(value) if isinstance(value, list) else 0 for value in values if value is not None}
+        if len(lengths) != 1 or 0 in lengths:
+            raise BadInput(f"{self._path} has a column '{column}' that does not hold lists of one length.")
+        nothing = [0.0] * lengths.pop()
+        try:
+            vectors = np.array([nothing if value is None else value for value in values], np.float32)
+        except (TypeError, ValueError):
+            raise BadInput(f"{self._path} has a column '{column}' that does not hold lists of numbers.") from None
+        return vectors[self._rows]
+
     def __getstate__(self) -> dict[str, Any]:
         opened = ("_file", "_groups", "_lock")
         return {name: value for name, value in self.__dict__.items() if name not in opened}

@@ -76,6 +76,14 @@ class Source(ABC):
         """Where a person finds the item, unique on this machine: the path of a file, or the row of a table."""
         return self.key(item)
 
+    def vectors(self, column: str) -> NDArray[np.float32]:
+        """(N, D) from a column of lists, a row of zeros where an item has none.
+
+        Raises:
+            BadInput: the source is not a table that has such a column.
+        """
+        raise BadInput(f"{self.name} has no columns of vectors; give the vectors of its items as a .npy file.")
+
     @property
     def multi_label(self) -> bool:
         return self.labels is not None and self.labels.ndim == 2
@@ -142,6 +150,9 @@ class SelectedImages(ImageSource):
 
     def read(self, item: int) -> Raw:
         return self._source.read(int(self._items[item]))
+
+    def vectors(self, column: str) -> NDArray[np.float32]:
+        return self._source.vectors(column)[self._items]
 
     def select(self, items: ArrayLike) -> ImageSource:
         return SelectedImages(self._source, self._items[_numbers(items, len(self))])

@@ -48,10 +48,13 @@ class Checkpoints:
             self.folder.rmdir()
 
 
-def digest_of(*arrays: NDArray) -> str:
-    """A hash of the content of arrays."""
+def digest_of(*arrays: NDArray | None) -> str:
+    """A hash of the content of arrays, some of which may be absent."""
     digest = hashlib.sha256()
     for array in arrays:
+        if array is None:
+            digest.update(b"none")
+            continue
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

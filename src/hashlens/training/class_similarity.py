@@ -10,39 +10,40 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hashlens.backbones import extract_features
-from hashlens.classes import check_similarity, confusion_similarity, embedding_similarity
-from hashlens.errors import BadInput
+from hashlens.classes import check_similarity, confusion_similarity, embedding_similarity, taxonomy_similarity
 from hashlens.files import replacing
-from hashlens.methods import TrainingSettings
+from hashlens.methods import CentreMethod, TrainingSettings
 from hashlens.models import HashLayer, HashNetwork
+from hashlens.objectives.classification import classification_loss
 from hashlens.sources.labels import as_multi_hot
 from hashlens.training.checkpoints import digest_of
 from hashlens.training.run import Task, outputs, train
 
 log = logging.getLogger("hashlens")
 
-KINDS = ("confusion", "class-means")
 MOST_SIMILAR = 5
 
 
 def class_similarity(
     task: Task,
-    similarity: str | ArrayLike,
+    method: CentreMethod,
     settings: TrainingSettings,
     class_names: Sequence[str],
+    class_distance: NDArray[np.float64] | None = None,
     folder: Path | None = None,
 ) -> NDArray[np.float64]:
-    """How alike the classes are, as SHC's centres need it.
+    """How alike the classes are, as the semantic centres of a method need it.
 
     Args:
-        similarity: ``"confusion"``: a classifier is trained as the hash network will be, on the same images,
-            and asked what it confuses; ``"class-means"``: cosines between the means of the pretrained
-            features of each class; or a (C, C) matrix.
+        method: its ``similarity`` is ``"confusion"``: a classifier is trained as the hash network will be, on
+            the same images, and asked what it confuses; ``"class-means"``: cosines between the means of the
+            pretrained features of each class; ``"taxonomy"``: nearness in ``class_distance``; or a (C, C)
+            matrix. Its ``taxonomy_weight`` mixes the nearness in ``class_distance`` in.
+        class_distance: (C, C), where the method needs it.
         folder: where to keep the confusion of a classifier that was trained end to end, so that an
             interrupted training need not repeat it.
 
@@ -50,17 +51,23 @@ def class_similarity(
         (C, C) float64.
 
     Raises:
-        BadInput: the similarity is of no such kind, or the matrix does not fit.
+        BadInput: the matrix does not fit.
     """
-    if not isinstance(similarity, str):
-        return check_similarity(similarity, len(class_names))
-    if similarity not in KINDS:
-        raise BadInput(f"There is no class similarity '{similarity}'; use {', '.join(KINDS)}, or give a matrix.")
-    items = _items_of_all_classes(task, len(class_names))
-    if similarity == "class-means":
-        found = embedding_similarity(_class_means(task, items, len(class_names)))
+    if not isinstance(method.similarity, str):
+        found = check_similarity(method.similarity, len(class_names))
+    elif method.similarity == "taxonomy":
+        assert class_distance is not None
+        found = taxonomy_similarity(class_distance, class_names)
     else:
-        found = _confusion(task, items, settings, len(class_names), folder)
+        items = _items_of_all_classes(task, len(class_names))
+        if method.similarity == "class-means":
+            found = embedding_similarity(_class_means(task, items, len(class_names)))
+        else:
+            found = _confusion(task, items, settings, len(class_names), folder)
+    if method.taxonomy_weight:
+        assert class_distance is not None
+        of_taxonomy = taxonomy_similarity(class_distance, class_names)
+        found = (1 - method.taxonomy_weight) * found + method.taxonomy_weight * of_taxonomy
     _tell_pairs(found, class_names)
     return found
 
@@ -68,7 +75,7 @@ def class_similarity(
 def _items_of_all_classes(task: Task, classes: int) -> NDArray[np.int64]:
     """The training items, and held-out ones of classes that would have none: a label set may be a class's only."""
     held_out = task.held_out
-    marks = as_multi_hot(task.prepared.labels, classes)
+    marks = as_multi_hot(task.prepared.targets, classes)
     missing = ~marks[task.train_items].any(0)
     return np.concatenate([task.train_items, held_out[marks[held_out][:, missing].any(1)]])
 
@@ -83,19 +90,15 @@ class _Classifier(HashLayer):
         return self.linear(features)
 
 
-class _Classification(nn.Module):
-    """Cross-entropy; for label sets, that of every class by itself."""
-
+class _ClassificationOfLogits(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        if targets.ndim == 2:
-            return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
-        return functional.cross_entropy(logits, targets)
+        return classification_loss(logits, targets)
 
 
 def _confusion(
     task: Task, items: NDArray[np.int64], settings: TrainingSettings, classes: int, folder: Path | None
 ) -> NDArray[np.float64]:
-    labels = task.prepared.labels[items]
+    labels = task.prepared.targets[items]
     kept = None
     if folder is not None:
         assert task.backbone is not None
@@ -107,7 +110,7 @@ def _confusion(
         torch.manual_seed(task.seed)
         backbone = copy.deepcopy(task.backbone) if task.finetune else None
         network = HashNetwork(backbone, _Classifier(task.dimension, classes), settings.feature_dropout)
-        best = train(task, network, _Classification(), settings, purpose="classifier")
+        best = train(task, network, _ClassificationOfLogits(), settings, purpose="classifier")
     network.load_state_dict(best.weights)
     found = confusion_similarity(outputs(task, network, items), labels)
     if kept is not None:
@@ -121,7 +124,7 @@ def _class_means(task: Task, items: NDArray[np.int64], classes: int) -> NDArray[
     features = task.prepared.inputs
     if task.finetune:
         features = torch.from_numpy(extract_features(features, task.backbone, task.device).values)
-    marks = as_multi_hot(task.prepared.labels[items], classes).astype(np.float64)
+    marks = as_multi_hot(task.prepared.targets[items], classes).astype(np.float64)
     return (marks.T @ features[items].numpy()) / marks.sum(0)[:, None]
 
 

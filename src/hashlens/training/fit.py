@@ -11,20 +11,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hashlens.backbones import DEFAULT_BACKBONE, load_backbone
 from hashlens.centres import quality
+from hashlens.classes import Taxonomy, class_distances
 from hashlens.devices import choose_device
 from hashlens.errors import BadInput
-from hashlens.methods import Method, TrainingSettings, get_method
+from hashlens.methods import (
+    DEFAULT_METHOD,
+    DEFAULT_METHOD_WITH_TAXONOMY,
+    CentreMethod,
+    Method,
+    Setting,
+    TrainingSettings,
+    get_method,
+)
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork
 from hashlens.sources import FeatureArray, ImageSource, as_source
+from hashlens.sources.vectors import read_vectors
 from hashlens.training.checkpoints import Checkpoints, digest_of
 from hashlens.training.class_similarity import class_similarity
 from hashlens.training.preparation import prepare
 from hashlens.training.run import Task, train
-from hashlens.training.split import hold_out
+from hashlens.training.split import LARGEST_HELD_OUT, hold_out
+from hashlens.training.validation import LARGEST_BY_DISTANCE, ByClass, ByDistance, Validation
 
 log = logging.getLogger("hashlens")
 
@@ -34,9 +45,11 @@ SMALLEST_BATCH = 32
 
 def fit(
     source: Any,
-    method: str | Method = "hashlens",
+    method: str | Method | None = None,
     bits: int = 64,
     *,
+    taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str] | None = None,
+    item_vectors: ArrayLike | str | None = None,
     backbone: str = DEFAULT_BACKBONE,
     weights: str | os.PathLike[str] | None = None,
     image_size: int | None = None,
@@ -51,15 +64,23 @@ def fit(
     devices: int = 1,
     checkpoints: str | os.PathLike[str] | None = None,
 ) -> HashModel:
-    """Learn binary codes from labelled images.
+    """Learn binary codes from labelled images, or from images and how far apart they are in meaning.
 
     A share of the training images is held out; the model is kept as it was after the epoch in which these
-    found each other best (mAP over all of them, each searching among the others).
+    found each other best: by mAP over all of them, each searching among the others, or by mAHP@250 where the
+    method knows distances but no classes.
 
     Args:
         source: labelled images or features: a source, or what :func:`hashlens.open_source` takes.
-        method: name in :data:`hashlens.methods.METHODS`, or a method with your own parameters.
+        method: name in :data:`hashlens.methods.METHODS`, or a method with your own parameters; by default
+            :data:`hashlens.methods.DEFAULT_METHOD`, or, with a taxonomy,
+            :data:`hashlens.methods.DEFAULT_METHOD_WITH_TAXONOMY`.
         bits: code length K, 8 to 1024.
+        taxonomy: of the classes, for methods that use one: see :func:`hashlens.classes.class_distances`.
+        item_vectors: (N, D), one vector for each item, such as sentence embeddings of captions, whose cosine
+            distances say how far apart items are in meaning, or what :func:`hashlens.sources.vectors.read_vectors`
+            takes; for a method that needs no classes, in place of
+            labels and taxonomy. A zero vector leaves its item out.
         backbone, weights, image_size: see :func:`hashlens.backbones.load_backbone`; not for features.
         finetune: train the backbone too. By default it is frozen on a CPU, where its features are computed
             once and kept on disk, and trained on a GPU.
@@ -78,11 +99,13 @@ def fit(
         be read.
 
     Raises:
-        BadInput: no labels, fewer than two classes, a class without images, or an argument out of range.
+        BadInput: no labels, fewer than two classes, a class without images or not in the taxonomy, a method
+            that lacks what it needs, or an argument out of range.
     """
     source = as_source(source)
-    chosen = get_method(method)
-    if source.labels is None:
+    chosen = get_method(method or (DEFAULT_METHOD if taxonomy is None else DEFAULT_METHOD_WITH_TAXONOMY))
+    vectors = None if item_vectors is None else _check_vectors(item_vectors, source, chosen)
+    if vectors is None and source.labels is None:
         raise BadInput(f"{source.name} has no labels to train with; put images in class folders or give a table.")
     if not 0 <= validation < 1:
         raise BadInput(f"The validation share is {validation}; it must be at least 0 and below 1.")
@@ -93,22 +116,31 @@ def fit(
     where = choose_device(device)
     if finetune is None:
         finetune = where.type == "cuda" and isinstance(source, ImageSource)
-    if len(source.class_names) < 2:
-        names = "', '".join(source.class_names)
+    class_names = source.class_names if vectors is None else ()
+    if vectors is None and len(class_names) < 2:
+        names = "', '".join(class_names)
         raise BadInput(f"{source.name} has only the class '{names}'; training needs at least two classes.")
     if finetune and isinstance(source, FeatureArray):
         raise BadInput(f"{source.name} holds features, so there is no backbone to fine-tune.")
+    class_distance = None if taxonomy is None else class_distances(taxonomy, class_names)
+    if chosen.needs_distance and class_distance is None and vectors is None:
+        raise BadInput(
+            f"{type(chosen).__name__} needs to know how far classes are apart; give a taxonomy, or, to a method "
+            "without classes, vectors of the items."
+        )
     codebook = None
-    if not chosen.needs_similarity:  # then centres come first: they fail fast, before any image is read
-        codebook = chosen.codebook(len(source.class_names), bits, seed)
+    if isinstance(chosen, CentreMethod) and not chosen.needs_similarity:
+        codebook = chosen.codebook(len(class_names), bits, seed)  # fails fast, before any image is read
     settings = _override(chosen.settings(finetune, paper), epochs, batch_size, learning_rate)
 
     pretrained = load_backbone(backbone, weights, image_size) if isinstance(source, ImageSource) else None
-    prepared = prepare(source, pretrained, finetune, where)
-    train_items, held_out = hold_out(prepared.labels, validation, seed)
+    prepared = prepare(source, vectors, pretrained, finetune, where)
+    by_distance = not chosen.needs_classes
+    at_most = LARGEST_BY_DISTANCE if by_distance and prepared.targets.ndim == 2 else LARGEST_HELD_OUT
+    train_items, held_out = hold_out(prepared.targets, validation, seed, at_most)
     log.info(
-        "%d images of %d classes to train on, %s held out",
-        len(train_items), len(source.class_names), len(held_out) or "none",
+        "%d images %sto train on, %s held out",
+        len(train_items), f"of {len(class_names)} classes " if class_names else "", len(held_out) or "none",
     )  # fmt: skip
     if not paper and batch_size is None:  # few images would make too few steps
         fewer = max(SMALLEST_BATCH, len(train_items) // LEAST_STEPS)
@@ -116,9 +148,9 @@ def fit(
     devices = devices if finetune else 1
     task = Task(prepared, pretrained, finetune, train_items, held_out, seed, where, devices)
     folder = Path(checkpoints) if finetune and checkpoints else None
-    if codebook is None:
-        similarity = class_similarity(task, chosen.similarity, settings, source.class_names, folder)
-        codebook = chosen.codebook(len(source.class_names), bits, seed, similarity)
+    if isinstance(chosen, CentreMethod) and codebook is None:
+        similarity = class_similarity(task, chosen, settings, class_names, class_distance, folder)
+        codebook = chosen.codebook(len(class_names), bits, seed, similarity)
         _tell_centres(codebook, similarity)
 
     with torch.random.fork_rng():
@@ -135,10 +167,15 @@ def fit(
             identity = description | {
                 "bits": bits, "method": f"{type(chosen).__name__} {chosen.describe()}", "backbone": backbone,
                 "backbone_fingerprint": pretrained.fingerprint(),
-                "data_fingerprint": digest_of(codebook, prepared.labels, train_items),
+                "data_fingerprint": digest_of(codebook, class_distance, prepared.targets, train_items),
             }  # fmt: skip
             saving = Checkpoints(folder, identity)
-        best = train(task, network, chosen.objective(codebook), settings, saving)
+        objective = chosen.objective(Setting(bits, len(class_names), seed, codebook, class_distance))
+        watched: Validation | None = None
+        if len(held_out):
+            targets = prepared.targets[held_out]
+            watched = ByDistance(targets, class_distance) if by_distance else ByClass(targets)
+        best = train(task, network, objective, settings, watched, saving)
     network.load_state_dict(best.weights)
     if saving:
         saving.remove()
@@ -147,7 +184,7 @@ def fit(
         bits=bits,
         hash_layer=chosen.hash_layer,
         method={"name": type(chosen).__name__, "parameters": chosen.describe()},
-        class_names=source.class_names,
+        class_names=class_names,
         codebook=codebook,
         finetuned=finetune,
         training={
@@ -157,6 +194,24 @@ def fit(
             "history": best.history,
         },
     )
+
+
+def _check_vectors(
+    item_vectors: ArrayLike | str, source: ImageSource | FeatureArray, method: Method
+) -> NDArray[np.float32]:
+    given = read_vectors(item_vectors, source) if isinstance(item_vectors, str) else item_vectors
+    vectors = np.asarray(given, np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(source):
+        raise BadInput(f"{source.name} has {len(source)} items, but their vectors are of shape {vectors.shape}.")
+    if not np.isfinite(vectors).all():
+        row = np.flatnonzero(~np.isfinite(vectors).all(1))[0]
+        raise BadInput(f"Row {row} of the vectors of the items holds NaN or infinity.")
+    if method.needs_classes:
+        raise BadInput(
+            "Vectors of items take the place of labels, so they need a method without classes: "
+            "SHREWD(classification_weight=0), or --method shrewd --no-labels."
+        )
+    return vectors
 
 
 def _tell_centres(codebook: NDArray[np.int8], similarity: NDArray[np.float64]) -> None:

@@ -14,21 +14,19 @@ from torch import Tensor, nn
 
 from hashlens.codes import pack
 from hashlens.methods import OPTIMIZERS, SCHEDULES, TrainingSettings
-from hashlens.metrics import mean_average_precision
 from hashlens.models import HashNetwork
 from hashlens.progress import progress_bar
-from hashlens.sources.labels import Labels
 from hashlens.training.datasets import Batch, seed_for
+from hashlens.training.validation import Validation
 
 log = logging.getLogger("hashlens")
 
 
 class HashTraining(L.LightningModule):
-    """Trains a hash network towards an objective and watches mAP on held-out images.
+    """Trains a hash network towards an objective and watches how it does on held-out images.
 
     Args:
-        held_out_labels: (V,) or (V, C), labels of the held-out items in the order of their numbers; empty
-            where nothing is held out.
+        validation: what to judge held-out images by, if there are any.
         seed: of random numbers in the network, such as dropout; they depend on it and the epoch alone.
     """
 
@@ -37,14 +35,14 @@ class HashTraining(L.LightningModule):
         network: HashNetwork,
         objective: nn.Module,
         settings: TrainingSettings,
-        held_out_labels: Labels,
+        validation: Validation | None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
         self._settings = settings
-        self._held_out_labels = held_out_labels
+        self._validation = validation
         self._seed = seed
         self._held_out_codes: list[tuple[Tensor, Tensor]] = []
 
@@ -69,10 +67,9 @@ class HashTraining(L.LightningModule):
             items = torch.as_tensor(self.all_gather(items)).flatten()
             codes = torch.as_tensor(self.all_gather(codes)).flatten(0, 1)
         numbers, first = np.unique(items.cpu().numpy(), return_index=True)
-        labels = self._held_out_labels[numbers]
         packed = pack(codes.cpu().numpy()[first], self.network.hash_layer.threshold)
-        score = mean_average_precision(packed, labels, packed, labels, bits=codes.shape[1], leave_one_out=True)
-        self.log("validation_mAP", score)
+        assert self._validation is not None
+        self.log("validation", self._validation.score(packed, numbers, codes.shape[1]))
 
     def configure_optimizers(self) -> Any:
         settings = self._settings
@@ -92,17 +89,19 @@ class HashTraining(L.LightningModule):
 
 
 class KeepBest(Callback):
-    """Keeps a copy of the network at the epoch with the highest validation mAP, also across a resume.
+    """Keeps a copy of the network at the epoch with the highest validation score, also across a resume.
 
     Attributes:
-        history: epoch, loss and validation mAP of every epoch so far.
+        history: epoch, loss and validation score of every epoch so far.
         weights: the network's state at ``best_epoch`` (from 1); at the last epoch where nothing is held out.
 
     Args:
+        figure: name of the score.
         purpose: what is trained, in the log, where it is not codes.
     """
 
-    def __init__(self, purpose: str = "") -> None:
+    def __init__(self, figure: str = "", purpose: str = "") -> None:
+        self._figure = figure
         self._purpose = purpose
         self.history: list[dict[str, float]] = []
         self.weights: dict[str, Tensor] = {}
@@ -113,9 +112,9 @@ class KeepBest(Callback):
         assert isinstance(module, HashTraining)
         epoch = trainer.current_epoch + 1
         entry = {"epoch": epoch, "loss": float(trainer.callback_metrics["loss"])}
-        score = trainer.callback_metrics.get("validation_mAP")
+        score = trainer.callback_metrics.get("validation")
         if score is not None:
-            entry["validation_mAP"] = float(score)
+            entry[f"validation_{self._figure}"] = float(score)
         self.history.append(entry)
         better = score is None or float(score) > self.best_score
         if better:
@@ -124,9 +123,9 @@ class KeepBest(Callback):
                 name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()
             }
         if trainer.is_global_zero:
-            note = (
-                "" if score is None else f", validation mAP {float(score):.4f}{' (best so far)' if better else ''}"
-            )
+            note = ""
+            if score is not None:
+                note = f", validation {self._figure} {float(score):.4f}{' (best so far)' if better else ''}"
             name = f"{self._purpose}, epoch" if self._purpose else "epoch"
             log.info("%s %d of %d: loss %.4f%s", name, epoch, trainer.max_epochs, entry["loss"], note)
 
@@ -141,7 +140,8 @@ class KeepBest(Callback):
 class ShowProgress(Callback):
     """A bar over all training steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, figure: str = "") -> None:
+        self._figure = figure
         self._bar: AbstractContextManager | None = None
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -152,8 +152,8 @@ class ShowProgress(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if self._bar:
-            score = trainer.callback_metrics.get("validation_mAP")
-            self._advance(1, "" if score is None else f"validation mAP {float(score):.3f}")
+            score = trainer.callback_metrics.get("validation")
+            self._advance(1, "" if score is None else f"validation {self._figure} {float(score):.3f}")
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._close()

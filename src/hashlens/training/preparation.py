@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hashlens.backbones import Backbone, extract_features
 from hashlens.errors import BadInput
@@ -21,28 +22,43 @@ log = logging.getLogger("hashlens")
 
 @dataclass(frozen=True)
 class Prepared:
-    """Training items that can be read and have a label.
+    """Training items that can be read and have a target.
 
-    ``inputs`` are (N, D) features where the backbone is frozen, else the images.
+    Attributes:
+        inputs: (N, D) features where the backbone is frozen, else the images.
+        targets: (N,) classes, (N, C) multi-hot, or (N, V) float32 vectors that say what items mean.
+        skipped: what could not be read.
     """
 
     inputs: Any
-    labels: Labels
+    targets: NDArray[Any]
     skipped: list[Skipped]
 
 
 def prepare(
-    source: ImageSource | FeatureArray, backbone: Backbone | None, finetune: bool, device: torch.device
+    source: ImageSource | FeatureArray,
+    item_vectors: NDArray[np.float32] | None,
+    backbone: Backbone | None,
+    finetune: bool,
+    device: torch.device,
 ) -> Prepared:
-    """Find the items of a source that can be read and have a label; features for all where nothing is fine-tuned.
+    """Find the items of a source that can be read and have a target; features for all where nothing is fine-tuned.
+
+    Args:
+        item_vectors: (N, V), where they are the targets instead of the labels; a zero vector is none.
 
     Raises:
         BadInput: there are too few, or none of some class.
     """
-    labelled = np.flatnonzero(source.has_label())
-    if len(labelled) < len(source):
-        log.warning("%d of %d items have no label and are left out", len(source) - len(labelled), len(source))
-        source = source.select(labelled)
+    targets: NDArray[Any]
+    if item_vectors is not None:
+        targets, usable, what = item_vectors, np.flatnonzero(item_vectors.any(1)), "vector"
+    else:
+        assert source.labels is not None
+        targets, usable, what = source.labels, np.flatnonzero(source.has_label()), "label"
+    if len(usable) < len(source):
+        log.warning("%d of %d items have no %s and are left out", len(source) - len(usable), len(source), what)
+        source, targets = source.select(usable), targets[usable]
     if finetune:
         assert isinstance(source, ImageSource)
         skipped = find_unreadable(source)
@@ -53,11 +69,12 @@ def prepare(
         skipped, kept, inputs = features.skipped, features.items, torch.from_numpy(features.values)
     tell_skipped(skipped)
     if not len(kept):
-        raise BadInput(f"{source.name} has no labelled image that can be read.")
-    assert source.labels is not None
-    labels = source.labels[kept]
-    _check_classes(labels, source)
-    return Prepared(inputs, labels, skipped)
+        raise BadInput(f"{source.name} has no image that can be read and has a {what}.")
+    if item_vectors is None:
+        _check_classes(targets[kept], source)
+    if len(kept) < 4:
+        raise BadInput(f"{source.name} has only {len(kept)} images with a {what}; that is too few to train on.")
+    return Prepared(inputs, targets[kept], skipped)
 
 
 def _check_classes(labels: Labels, source: ImageSource | FeatureArray) -> None:
@@ -66,8 +83,6 @@ def _check_classes(labels: Labels, source: ImageSource | FeatureArray) -> None:
     empty = [names[number] for number in np.flatnonzero(members == 0)]
     if empty:
         raise BadInput(f"{source.name} has no readable image of {_quote(empty)}; add some, or remove the class.")
-    if len(labels) < 4:
-        raise BadInput(f"{source.name} has only {len(labels)} labelled images; that is too few to train on.")
 
 
 def _quote(names: Sequence[str], most: int = 5) -> str:

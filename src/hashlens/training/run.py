@@ -25,6 +25,7 @@ from hashlens.training.checkpoints import Checkpoints
 from hashlens.training.datasets import FeatureDataset, PixelDataset, ShuffleByEpoch, keep_batch
 from hashlens.training.loop import HashTraining, KeepBest, ShowProgress
 from hashlens.training.preparation import Prepared
+from hashlens.training.validation import Validation
 
 EVALUATION_BATCH = 256
 
@@ -70,7 +71,7 @@ class Task:
         return self._loader(items, False, batch_size=EVALUATION_BATCH)
 
     def _loader(self, items: NDArray[np.int64], augment: bool, **options: Any) -> DataLoader:
-        targets = torch.from_numpy(self.prepared.labels[items])
+        targets = torch.from_numpy(self.prepared.targets[items])
         if not self.finetune:
             dataset = FeatureDataset(self.prepared.inputs[items], targets)
             return DataLoader(dataset, collate_fn=keep_batch, **options)
@@ -90,13 +91,15 @@ def train(
     network: HashNetwork,
     objective: nn.Module,
     settings: TrainingSettings,
+    validation: Validation | None = None,
     saving: Checkpoints | None = None,
     purpose: str = "",
 ) -> KeepBest:
     """Train a network.
 
     Args:
-        purpose: what for, in the log, where it is not codes; then nothing is validated.
+        validation: of the held-out items, in the order of ``task.held_out``.
+        purpose: what for, in the log, where it is not codes.
 
     Returns:
         The weights of the best epoch, and the history.
@@ -104,12 +107,12 @@ def train(
     import lightning as L
     from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-    held_out = task.held_out if not purpose else task.held_out[:0]
-    loop = HashTraining(network, objective, settings, task.prepared.labels[held_out], task.seed)
+    loop = HashTraining(network, objective, settings, validation, task.seed)
     loader = task.training_loader(settings.batch_size)
     on_gpu = task.device.type == "cuda"
-    best = KeepBest(purpose)
-    callbacks: list[Callback] = [best, ShowProgress()]
+    figure = validation.figure if validation else ""
+    best = KeepBest(figure, purpose)
+    callbacks: list[Callback] = [best, ShowProgress(figure)]
     if saving:
         callbacks.append(
             ModelCheckpoint(saving.folder, filename="last", save_top_k=1, enable_version_counter=False)
@@ -138,7 +141,7 @@ def train(
         trainer.fit(
             loop,
             loader,
-            task.evaluation_loader(held_out) if len(held_out) else None,
+            task.evaluation_loader(task.held_out) if validation else None,
             ckpt_path=resume_from,
             weights_only=True if resume_from else None,
         )

@@ -1,0 +1,39 @@
+"""Vectors that say what items mean, such as sentence embeddings of captions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.errors import BadInput
+from hashlens.sources.source import Source
+
+
+def read_vectors(what: str, source: Source) -> NDArray[np.float32]:
+    """Vectors of the items of a source.
+
+    Args:
+        what: a ``.npy`` file of an (N, D) array in the order of the items, or the name of a column of lists in
+            the source's own parquet file.
+
+    Returns:
+        (N, D) float32; a row of zeros where an item has none.
+
+    Raises:
+        BadInput: the file or column cannot be read, or does not hold a vector for each item.
+    """
+    if not what.endswith(".npy"):
+        return source.vectors(what)
+    path = Path(what)
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is not a .npy file of vectors ({error}).") from None
+    if vectors.ndim != 2 or len(vectors) != len(source) or vectors.dtype.kind not in "fiu":
+        raise BadInput(
+            f"{path} holds {vectors.dtype} of shape {vectors.shape}, but {source.name} has {len(source)} items; "
+            "give one row of numbers for each."
+        )
+    return np.ascontiguousarray(vectors, np.float32)
