@@ -306,41 +306,47 @@ class Taxonomy:
         return _spread(similarity, places)
 
     def to_text(self, limit: int | None = None, captions: Mapping[str, str] | None = None) -> str:
-        """The taxonomy as lines, children indented below their parent.
+        """The taxonomy as lines of text, children indented below their parent; see :meth:`outline`."""
+        return "\n".join("  " * level + words for level, words in self.outline(limit, captions))
 
-        What lies below a node with several parents is shown where the node first stands; further down an arrow
-        points up to it.
+    def outline(self, limit: int | None = None, captions: Mapping[str, str] | None = None) -> list[tuple[int, str]]:
+        """The taxonomy as lines from the root on, every node before what lies below it.
+
+        A node with several parents stands below each of them; where it stands again, an arrow ↑ points up to
+        where it stood first, with all that lies below it.
 
         Args:
-            limit: lines of nodes to show at most, those near the root first; of the rest the number is told. All
-                if ``None``.
+            limit: nodes to show at most, those near the root first; of the rest the number is told. All if
+                ``None``.
             captions: words to show behind the name of a node.
+
+        Returns:
+            For every line its level, 0 for the root, and its words.
         """
         shown = self._nearest_to_root(len(self._edges) + 1 if limit is None else max(limit, 1))
-        lines: list[str] = []
-        opened: set[int] = set()
+        lines: list[tuple[int, str]] = []
+        passed: set[int] = set()
         stack: list[tuple[int, str | int]] = [(0, self._order[0])]
         while stack:
             level, entry = stack.pop()
-            indent = "  " * level
             if isinstance(entry, str):
-                lines.append(indent + entry)
+                lines.append((level, entry))
                 continue
             name, children = self._names[entry], self._children[entry]
             caption = captions.get(name) if captions else None
-            line = f"{indent}{name} ({caption})" if caption else indent + name
-            if children and entry in opened:
-                line += " ↑"
+            words = f"{name} ({caption})" if caption else name
+            if entry in passed:
+                words += " ↑"
             elif children:
-                opened.add(entry)
                 count = shown.get(entry, 0)
                 if not count:
-                    line += f" … {self._count_below(entry):,} below"
+                    words += f" … {self._count_below(entry):,} below"
                 elif count < len(children):
                     stack.append((level + 1, f"… {len(children) - count:,} more"))
                 stack += [(level + 1, child) for child in reversed(children[:count])]
-            lines.append(line)
-        return "\n".join(lines)
+            passed.add(entry)
+            lines.append((level, words))
+        return lines
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a .csv of the edges, with the header ``parent,child``.
@@ -518,6 +524,12 @@ class Cycle(BadInput):
         super().__init__(f"The taxonomy has a cycle, {' → '.join([*way, nodes[0]])}; leave one of its edges out.")
 
 
+def are_nested(class_names: Sequence[str]) -> bool:
+    """Whether class names are paths of nested folders: at least two of them lie in the same folder at the top."""
+    tops = [name.partition("/")[0] for name in class_names if "/" in name]
+    return len(set(tops)) < len(tops)
+
+
 def open_taxonomy(
     what: str | os.PathLike[str], class_names: Sequence[str], senses: Mapping[str, str] | None = None
 ) -> Taxonomy:
@@ -539,7 +551,7 @@ def open_taxonomy(
     if senses:
         raise BadInput(f"Senses belong to WordNet, but the taxonomy is '{what}'; leave them out, or use wordnet.")
     if what == "folders":
-        if not any("/" in name for name in class_names):
+        if not are_nested(class_names):
             raise BadInput(
                 "The classes do not lie in nested folders, so they make no taxonomy; use wordnet or a file."
             )

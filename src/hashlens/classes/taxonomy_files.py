@@ -57,6 +57,25 @@ def read_taxonomy(path: str | os.PathLike[str], order: Order | None = None) -> T
         raise BadInput(f"{_place(path, line)}: {sentence[:1].lower()}{sentence[1:]}") from None
 
 
+def is_taxonomy_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is meant as a taxonomy and not as a table of images or features: a table is, if it has a
+    column ``parent``; text is, unless it has a column ``path``."""
+    path = Path(path)
+    if not path.is_file() or path.suffix == ".npz":
+        return False
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return PARENT in pq.read_schema(path).names
+        except (pa.ArrowException, OSError):
+            return False
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        columns = [name.strip(' "\n').lower() for name in file.readline().split(",")]
+    return PARENT in columns or "path" not in columns
+
+
 @dataclass(frozen=True)
 class _Row:
     line: int

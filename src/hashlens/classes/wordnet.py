@@ -1,0 +1,287 @@
+"""Taxonomies of classes from WordNet, which knows what is a kind of what."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hashlens.classes.taxonomy import Taxonomy
+from hashlens.classes.wordnet_nouns import WordNetNouns
+from hashlens.errors import BadInput
+
+log = logging.getLogger("hashlens")
+
+PHYSICAL, ANIMAL, MAN, ARTIFACT = "physical_entity.n.01", "animal.n.01", "hominid.n.01", "artifact.n.01"
+# Chosen on CIFAR-100, Fashion-MNIST and the first words of random subsets of ImageNet's classes. Between 2 and 5
+# neighbours and between 0.03 and 0.07 about as many senses are right.
+NEIGHBOURS = 3
+RANK_COST = 0.05
+
+
+@dataclass(frozen=True)
+class Sense:
+    """What a class was taken to mean.
+
+    Attributes:
+        class_name: the class.
+        synset: the name of the meaning, such as ``crane.n.05``.
+        gloss: what WordNet says of it.
+        others: names of the meanings that the class name could have had besides.
+        is_kind: the name itself is not in WordNet, and the class was taken to be a kind of ``synset``.
+    """
+
+    class_name: str
+    synset: str
+    gloss: str
+    others: tuple[str, ...] = ()
+    is_kind: bool = False
+
+
+@dataclass
+class _Reading:
+    """Meanings that a class name can have, and for each its rank among those of one word."""
+
+    offsets: list[str]
+    ranks: list[int]
+    is_kind: bool = False
+
+
+def wordnet_taxonomy(class_names: Sequence[str], senses: Mapping[str, str] | None = None) -> Taxonomy:
+    """The part of WordNet that lies above given classes.
+
+    The nodes of the classes have the names given; those above have the names that WordNet gives to meanings, such
+    as ``feline.n.01``. Two classes of one meaning lie below it, side by side. The root is the lowest meaning that
+    all classes have in common. WordNet is a DAG, so a node may have several parents.
+
+    Args:
+        class_names: C names, see :func:`wordnet_senses`.
+        senses: for some of the classes, what they mean.
+
+    Raises:
+        BadInput: WordNet is not on this machine, or does not know a class.
+    """
+    found = wordnet_senses(class_names, senses)
+    chosen = sum(bool(sense.others) and sense.class_name not in (senses or {}) for sense in found)
+    if chosen:
+        log.info(
+            f"{chosen} of {len(found)} class names have several meanings in WordNet; hashlens taxonomy shows which "
+            "were taken."
+        )
+    return build_taxonomy(found)
+
+
+def wordnet_senses(class_names: Sequence[str], senses: Mapping[str, str] | None = None) -> list[Sense]:
+    """What classes mean in WordNet.
+
+    A class name is a WordNet id (``n02123045``, of version 3.0), the name of a meaning (``cat.n.01``), or a noun:
+    ``polar bear``, ``polar_bear``, ``Polar Bears``. Of the path of a nested folder (one of several that begin
+    alike) the last part counts; otherwise what a ``/`` separates are words for the same thing. A compound that is
+    not in WordNet is the meaning of its beginning that is a kind of its end (``maple tree``), or else some kind of
+    its end (``ankle boot``).
+
+    Where a noun has several meanings:
+
+    1. names of single things, and what is not a physical thing, count only if there is nothing else;
+    2. of a word for an animal other than man, only meanings as an animal or an artifact count, not its flesh or
+       fur, or people called so;
+    3. of those left, the one with the highest score is taken, in WordNet's order where scores are equal. The
+       score is the mean Wu–Palmer similarity to the three classes nearest to it, each in its most similar meaning,
+       less 0.05 for every meaning of the word that comes before it in WordNet.
+
+    Args:
+        class_names: C names.
+        senses: for some of the classes an id, the name of a meaning, or another noun, such as
+            ``{"crane": "crane.n.05"}``.
+
+    Returns:
+        C senses, in the same order.
+
+    Raises:
+        BadInput: WordNet is not on this machine, or does not know a class or a sense; a sense is for no class.
+    """
+    given = dict(senses or {})
+    for name in given:
+        if name not in class_names:
+            raise BadInput(f"A sense is given for '{name}', but there is no such class.")
+    nouns = WordNetNouns.find()
+    beginnings = Counter(name.partition("/")[0] for name in class_names)
+    readings = []
+    unknown = []
+    for name in class_names:
+        words = [given[name]] if name in given else _words(name, beginnings)
+        reading = _read(nouns, words)
+        readings.append(reading)
+        if not reading.offsets:
+            unknown.append(given.get(name, name))
+    if unknown:
+        some = ", ".join(f"'{name}'" for name in unknown[:5]) + (", …" if len(unknown) > 5 else "")
+        raise BadInput(
+            f"WordNet has no noun {some} ({len(unknown)} of {len(class_names)} classes); say what such a class "
+            "means with a sense, like crane=crane.n.05, or give the taxonomy in a file."
+        )
+    found = []
+    for name, reading, chosen in zip(class_names, readings, _choose(nouns, readings), strict=True):
+        others = tuple(nouns.name(offset) for offset in reading.offsets if offset != chosen)
+        found.append(Sense(name, nouns.name(chosen), nouns.synset(chosen).gloss, others, reading.is_kind))
+    return found
+
+
+def build_taxonomy(senses: Iterable[Sense]) -> Taxonomy:
+    """The part of WordNet above classes whose senses are known; see :func:`wordnet_taxonomy`."""
+    nouns = WordNetNouns.find()
+    meant: dict[str, list[Sense]] = {}
+    for sense in dict.fromkeys(senses):
+        offset = nouns.offset_of(sense.synset)
+        assert offset is not None
+        meant.setdefault(offset, []).append(sense)
+    above = _above(nouns, meant)
+    names = {offset: nouns.name(offset) for offset in above}
+    leaves: list[tuple[str, str]] = []
+    for offset, own in meant.items():
+        if len(own) == 1 and not own[0].is_kind:
+            names[offset] = own[0].class_name
+        else:
+            leaves += [(offset, sense.class_name) for sense in own]
+    for name, count in Counter([*names.values(), *(leaf for _, leaf in leaves)]).items():
+        if count > 1:
+            raise BadInput(f"The class '{name}' has the name of another meaning in WordNet; rename the class.")
+    edges = [(names[parent], names[offset]) for offset, parents in above.items() for parent in parents]
+    edges += [(names[offset], leaf) for offset, leaf in leaves]
+    return _without_stem(edges, [sense.class_name for own in meant.values() for sense in own])
+
+
+def _words(name: str, beginnings: Mapping[str, int]) -> list[str]:
+    """The words for a class; its whole name first."""
+    beginning, slash, _ = name.partition("/")
+    if not slash:
+        return [name]
+    parts = [part for part in name.split("/") if part.strip()]
+    return [name, *(parts[-1:] if beginnings[beginning] > 1 else parts)]
+
+
+def _read(nouns: WordNetNouns, words: Sequence[str]) -> _Reading:
+    reading = _Reading([], [])
+    for word in words:
+        exact = nouns.offset_of(word)
+        for rank, offset in enumerate([exact] if exact else _plausible(nouns, nouns.senses(word))):
+            if offset not in reading.offsets:
+                reading.offsets.append(offset)
+                reading.ranks.append(rank)
+    # Of words for the same thing, one may only be a more general word.
+    general = {node for offset in reading.offsets for node in _above(nouns, [offset]) if node != offset}
+    kept = [place for place, offset in enumerate(reading.offsets) if offset not in general]
+    if len(words) > 1 and kept:
+        return _Reading([reading.offsets[place] for place in kept], [reading.ranks[place] for place in kept])
+    return reading if reading.offsets else _read_compound(nouns, words[-1])
+
+
+def _read_compound(nouns: WordNetNouns, compound: str) -> _Reading:
+    parts = re.split(r"[\s_-]+", compound.strip())
+    for start in range(1, len(parts)):
+        ends = nouns.senses(" ".join(parts[start:]))
+        if ends:
+            beginnings = nouns.senses(" ".join(parts[:start]))
+            kinds = [offset for offset in beginnings if not _above(nouns, [offset]).keys().isdisjoint(ends)]
+            offsets = kinds or _plausible(nouns, ends)
+            return _Reading(list(offsets), list(range(len(offsets))), is_kind=not kinds)
+    return _Reading([], [])
+
+
+def _plausible(nouns: WordNetNouns, offsets: Sequence[str]) -> list[str]:
+    """The meanings that pictures are likely to be of."""
+    if len(offsets) < 2:
+        return list(offsets)
+    physical, animal, man, artifact = (_offset(nouns, name) for name in (PHYSICAL, ANIMAL, MAN, ARTIFACT))
+    above = {offset: _above(nouns, [offset]).keys() for offset in offsets}
+    kept = [offset for offset in offsets if physical in above[offset]] or list(offsets)
+    kept = [offset for offset in kept if not nouns.synset(offset).is_instance] or kept
+    animals = [offset for offset in kept if animal in above[offset] and man not in above[offset]]
+    if animals:
+        kept = [offset for offset in kept if offset in animals or artifact in above[offset]]
+    return kept
+
+
+def _offset(nouns: WordNetNouns, name: str) -> str | None:
+    try:
+        return nouns.offset_of(name)
+    except BadInput:
+        return None
+
+
+def _above(nouns: WordNetNouns, offsets: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Meanings and all that lie above them, each with those right above it."""
+    found: dict[str, tuple[str, ...]] = {}
+    waiting = list(offsets)[::-1]
+    while waiting:
+        offset = waiting.pop()
+        if offset not in found:
+            found[offset] = nouns.synset(offset).hypernyms
+            waiting += found[offset][::-1]
+    return found
+
+
+def _choose(nouns: WordNetNouns, readings: Sequence[_Reading]) -> list[str]:
+    """One meaning for each class, that with the highest score."""
+    if all(len(reading.offsets) == 1 for reading in readings):
+        return [reading.offsets[0] for reading in readings]
+    above = _above(nouns, [offset for reading in readings for offset in reading.offsets])
+    taxonomy = Taxonomy(((parent, child) for child, parents in above.items() for parent in parents), above)
+    depths = {offset: taxonomy.depth(offset) for offset in above}
+    ways = {offset: _ways_up(offset, above) for reading in readings for offset in reading.offsets}
+    # For every meaning the classes nearest below it, as (edges, class): as many as a score needs, and one more,
+    # since one of them may be the class itself.
+    nearest: dict[str, dict[int, int]] = {}
+    for number, reading in enumerate(readings):
+        for offset in reading.offsets:
+            for node, steps in ways[offset].items():
+                here = nearest.setdefault(node, {})
+                here[number] = min(steps, here.get(number, steps))
+    closest = {
+        node: heapq.nsmallest(NEIGHBOURS + 1, ((steps, number) for number, steps in here.items()))
+        for node, here in nearest.items()
+    }
+
+    def score(number: int, offset: str) -> float:
+        similarity: dict[int, float] = {}
+        for node, up in ways[offset].items():
+            twice = 2 * depths[node]
+            for down, other in closest[node]:
+                if other != number:
+                    similarity[other] = max(similarity.get(other, 0), twice / (twice + up + down))
+        best = heapq.nlargest(NEIGHBOURS, similarity.values())
+        return sum(best) / max(len(best), 1)
+
+    chosen = []
+    for number, reading in enumerate(readings):
+        scores = [
+            score(number, offset) - RANK_COST * rank
+            for offset, rank in zip(reading.offsets, reading.ranks, strict=True)
+        ]
+        chosen.append(reading.offsets[scores.index(max(scores))])
+    return chosen
+
+
+def _ways_up(offset: str, above: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Edges on the shortest way to everything above a meaning, itself included."""
+    steps = {offset: 0}
+    queue = [offset]
+    for node in queue:
+        for parent in above[node]:
+            if parent not in steps:
+                steps[parent] = steps[node] + 1
+                queue.append(parent)
+    return steps
+
+
+def _without_stem(edges: Sequence[tuple[str, str]], classes: Sequence[str]) -> Taxonomy:
+    """The taxonomy below the lowest node that all classes lie below."""
+    whole = Taxonomy(edges, classes)
+    root, stem = whole.root, set()
+    while len(whole.children(root)) == 1 and root not in classes:
+        stem.add(root)
+        root = whole.children(root)[0]
+    return Taxonomy([edge for edge in whole.edges if edge[0] not in stem], [root])
