@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hashlens.errors import BadInput
-from hashlens.terminal import print_facts, print_metrics, print_results
+from hashlens.terminal import print_facts, print_metrics, print_results, print_senses
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hashlens.index import Catalogue
     from hashlens.methods import Method
     from hashlens.sources import FeatureArray, ImageSource, Skipped
@@ -35,6 +38,7 @@ SOURCE_HELP = (
     "A folder of class folders, a .parquet, .csv or .npz file, or digits, fashion-mnist or cifar10; "
     "with :train, :test or another split at its end."
 )
+SHOWN_NODES = 60
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)]
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A folder written by hashlens fit.")]
 Split = Annotated[str | None, typer.Option(help="Split of the source to use, as :SPLIT at its end.")]
@@ -243,19 +247,109 @@ def evaluate(
 
 
 @app.command()
+def taxonomy(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE|FILE",
+            help="Images with classes, or a file that is a taxonomy: edges, or a table with a column parent.",
+            show_default=False,
+        ),
+    ],
+    split: Split = None,
+    relations: Annotated[
+        str | None,
+        typer.Option(
+            "--taxonomy",
+            metavar="wordnet|folders|FILE",
+            help="What relates the classes of a source; by default folders where class folders are nested, else "
+            "wordnet.",
+        ),
+    ] = None,
+    sense: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=SYNSET", help="What a class means in WordNet: crane=crane.n.05. Repeatable."),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Show the whole tree, however long it is.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="TREE.csv", help="File for its edges, beside a plot.")
+    ] = None,
+) -> None:
+    """Show how classes are related: a tree from WordNet, nested folders or a file."""
+    from hashlens.classes import (
+        are_nested,
+        is_taxonomy_file,
+        open_taxonomy,
+        read_taxonomy,
+        senses_taxonomy,
+        wordnet_senses,
+    )
+
+    given = _senses(sense or [])
+    found = []
+    if relations is None and not given and is_taxonomy_file(source):
+        tree = read_taxonomy(source)
+        classes = tree.leaves
+    else:
+        classes = _class_names(source, split)
+        relations = relations or ("folders" if are_nested(classes) and not given else "wordnet")
+        if relations == "wordnet":
+            found = wordnet_senses(classes, given)
+            tree = senses_taxonomy(found)
+        else:
+            tree = open_taxonomy(relations, classes, given)
+    # A WordNet id says nothing to a reader.
+    captions = {one.class_name: one.synset.partition(".")[0] for one in found if one.is_identifier}
+    print(tree.to_text(None if whole else SHOWN_NODES, captions))
+    several = [one for one in found if one.others or one.is_kind or one.class_name in given]
+    if several:
+        print_senses(several)
+    joined = sum(len(tree.parents(node)) > 1 for node in tree.nodes)
+    print_facts(
+        {
+            "classes": f"{len(classes):,}",
+            "nodes": f"{len(tree):,}",
+            "height": tree.height,
+            "shape": f"DAG, {joined:,} with several parents" if joined else "tree",
+        }
+    )
+    if output is not None:
+        from hashlens.reports.taxonomy_plot import draw_taxonomy
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output = output.with_suffix(".csv")
+        tree.write(output)
+        draw_taxonomy(tree, output.with_suffix(".png"), captions)
+        log.info("Wrote %s and %s.", output, output.with_suffix(".png"))
+
+
+@app.command()
 def centres(
     bits: Annotated[int, typer.Option(help="Code length, 8 to 1024.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="H.npy", help="File for the codebook.")],
-    classes: Annotated[int | None, typer.Option(help="Number of classes, where no similarity says it.")] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Number of classes, where nothing else given says it.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Images whose classes, in their order, get the centres.")
+    ] = None,
     generator: Annotated[
         str | None,
         typer.Option(
-            help="bernoulli, hadamard, maximum-distance or semantic; by default semantic with a similarity, "
-            "else maximum-distance."
+            help="bernoulli, hadamard, maximum-distance or semantic; by default semantic with a similarity or "
+            "taxonomy, else maximum-distance."
         ),
     ] = None,
     similarity: Annotated[
-        Path | None, typer.Option(help="A .npy file of a (C, C) class similarity that centres are to follow.")
+        Path | None, typer.Option(help="A .npy or .csv file of a (C, C) class similarity that centres follow.")
+    ] = None,
+    taxonomy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|wordnet|folders",
+            help="A taxonomy that centres follow: a file, whose leaves are the classes unless there is a source, "
+            "or what relates the classes of the source.",
+        ),
     ] = None,
     min_distance: Annotated[int | None, typer.Option(help="The least distance of two semantic centres.")] = None,
     seed: int = 0,
@@ -264,16 +358,18 @@ def centres(
     import numpy as np
 
     from hashlens.centres import quality
-    from hashlens.classes import check_similarity
     from hashlens.files import replacing
     from hashlens.methods import SEMANTIC, OrthoHash
     from hashlens.reports.plots import draw_codebook
 
-    matrix = check_similarity(_load_array(similarity, "a class similarity"), classes) if similarity else None
-    if matrix is not None:
-        classes = len(matrix)
+    names = _class_names(source) if source else None
+    matrix = _similarity(similarity, taxonomy, names)
+    known = len(matrix) if matrix is not None else len(names) if names else None
+    if known is not None and classes not in (None, known):
+        raise BadInput(f"--classes is {classes}, but there are {known} classes; leave it out.")
+    classes = known or classes
     if classes is None:
-        raise BadInput("Say how many classes there are with --classes, or give a --similarity.")
+        raise BadInput("Say how many classes there are with --classes, or give a similarity, taxonomy or source.")
     chosen = generator or ("maximum-distance" if matrix is None else SEMANTIC)
     codebook = OrthoHash(centres=chosen, min_distance=min_distance).codebook(classes, bits, seed, matrix)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -340,6 +436,51 @@ def _open(source: str, split: str | None = None) -> ImageSource | FeatureArray:
     from hashlens.sources import open_source
 
     return open_source(source, split)
+
+
+def _class_names(source: str, split: str | None = None) -> tuple[str, ...]:
+    names = _open(source, split).class_names
+    if not names:
+        raise BadInput(f"{source} has no labels, so there are no classes; put the images in folders, one a class.")
+    return names
+
+
+def _similarity(
+    similarity: Path | None, taxonomy: str | None, names: tuple[str, ...] | None
+) -> NDArray[np.float64] | None:
+    """(C, C) from a file or a taxonomy, in the order of the class names or, without them, of the file."""
+    from hashlens.classes import (
+        check_similarity,
+        read_similarity,
+        read_taxonomy,
+        similarity_class_names,
+        taxonomy_similarity,
+    )
+
+    if similarity and taxonomy:
+        raise BadInput("Centres follow either a similarity or a taxonomy; leave one of them out.")
+    if similarity and similarity.suffix == ".csv":
+        return read_similarity(similarity, names or similarity_class_names(similarity))
+    if similarity:
+        return check_similarity(_load_array(similarity, "a class similarity"), len(names) if names else None)
+    if not taxonomy:
+        return None
+    if names is None and taxonomy in ("wordnet", "folders"):
+        raise BadInput(f"Say whose classes {taxonomy} is to relate with --source, or give a file of a taxonomy.")
+    if names is not None:
+        return taxonomy_similarity(taxonomy, names)
+    tree = read_taxonomy(taxonomy)
+    return taxonomy_similarity(tree, tree.leaves)
+
+
+def _senses(words: list[str]) -> dict[str, str]:
+    senses = {}
+    for word in words:
+        name, mark, synset = word.rpartition("=")
+        if not (mark and name and synset):
+            raise BadInput(f"The sense '{word}' is not of the form NAME=SYNSET, like crane=crane.n.05.")
+        senses[name] = synset
+    return senses
 
 
 def _method(

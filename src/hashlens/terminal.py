@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hashlens.classes import Sense
 
 
 def print_metrics(report: Mapping[str, Any]) -> None:
@@ -36,6 +39,19 @@ def print_results(answer: Mapping[str, Any]) -> None:
     table.add_column("path", overflow="fold")
     for hit in answer["results"]:
         table.add_row(str(hit["rank"]), str(hit["distance"]), ", ".join(hit["labels"]), hit["path"])
+    _print(table)
+
+
+def print_senses(senses: Iterable[Sense]) -> None:
+    """What classes were taken to mean in WordNet."""
+    from rich.table import Table
+
+    table = Table("class", "meaning", "what it is", "other meanings")
+    for sense in senses:
+        meaning = f"a kind of {sense.synset}" if sense.is_kind else sense.synset
+        gloss = sense.gloss.partition(";")[0]
+        others = ", ".join(sense.others[:3]) + (f" and {len(sense.others) - 3} more" if sense.others[3:] else "")
+        table.add_row(sense.class_name, meaning, gloss, others)
     _print(table)
 
 

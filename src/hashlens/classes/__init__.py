@@ -12,23 +12,29 @@ from hashlens.classes.similarity import (
     embedding_similarity,
     normalize_similarity,
     read_similarity,
+    similarity_class_names,
 )
-from hashlens.classes.taxonomy import Taxonomy, open_taxonomy
-from hashlens.classes.taxonomy_files import read_taxonomy
-from hashlens.classes.wordnet import wordnet_senses, wordnet_taxonomy
+from hashlens.classes.taxonomy import Taxonomy, are_nested, open_taxonomy
+from hashlens.classes.taxonomy_files import is_taxonomy_file, read_taxonomy
+from hashlens.classes.wordnet import Sense, senses_taxonomy, wordnet_senses, wordnet_taxonomy
 
 __all__ = [
+    "Sense",
     "Taxonomy",
+    "are_nested",
     "check_class_distances",
     "check_similarity",
     "class_distances",
     "confusion_similarity",
     "embedding_similarity",
+    "is_taxonomy_file",
     "normalize_similarity",
     "open_relations",
     "open_taxonomy",
     "read_similarity",
     "read_taxonomy",
+    "senses_taxonomy",
+    "similarity_class_names",
     "taxonomy_similarity",
     "wordnet_senses",
     "wordnet_taxonomy",

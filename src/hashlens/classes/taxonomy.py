@@ -401,7 +401,7 @@ class Taxonomy:
             if candidate in self._number:
                 return self._number[candidate]
         close = difflib.get_close_matches(name, self._names, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"its root is '{self.root}'."
+        hint = f"did you mean {' or '.join(close)}?" if close else "add it, or check that the names agree."
         raise BadInput(f"The class '{name}' is not in the taxonomy; {hint}")
 
     def _ancestors(self, nodes: Iterable[int]) -> set[int]:

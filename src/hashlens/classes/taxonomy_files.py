@@ -88,6 +88,8 @@ def _read_text(path: Path, order: Order | None) -> list[_Row]:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise BadInput(f"{path} is not UTF-8 text; save it as such.") from None
+    except FileNotFoundError:
+        raise BadInput(f"There is no taxonomy {path}; give a file, or wordnet or folders.") from None
     except OSError as error:
         raise BadInput(f"{path} cannot be read as a taxonomy ({_reason(error)}).") from None
     numbers = [number for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hashlens.classes.taxonomy import Taxonomy
-from hashlens.classes.wordnet_nouns import WordNetNouns
+from hashlens.classes.wordnet_nouns import IDENTIFIER, WordNetNouns
 from hashlens.errors import BadInput
 
 log = logging.getLogger("hashlens")
@@ -40,6 +40,11 @@ class Sense:
     others: tuple[str, ...] = ()
     is_kind: bool = False
 
+    @property
+    def is_identifier(self) -> bool:
+        """Whether the class name is a WordNet id."""
+        return IDENTIFIER.fullmatch(self.class_name) is not None
+
 
 @dataclass
 class _Reading:
@@ -53,9 +58,10 @@ class _Reading:
 def wordnet_taxonomy(class_names: Sequence[str], senses: Mapping[str, str] | None = None) -> Taxonomy:
     """The part of WordNet that lies above given classes.
 
-    The nodes of the classes have the names given; those above have the names that WordNet gives to meanings, such
-    as ``feline.n.01``. Two classes of one meaning lie below it, side by side. The root is the lowest meaning that
-    all classes have in common. WordNet is a DAG, so a node may have several parents.
+    The leaves are the classes and have the names given; the nodes above have the names that WordNet gives to
+    meanings, such as ``feline.n.01``. Classes of one meaning lie below it, side by side, as does a class that has
+    others below it. The root is the lowest meaning that all classes have in common, and no way to a class avoids.
+    WordNet is a DAG, so a node may have several parents.
 
     Args:
         class_names: C names, see :func:`wordnet_senses`.
@@ -71,7 +77,7 @@ def wordnet_taxonomy(class_names: Sequence[str], senses: Mapping[str, str] | Non
             f"{chosen} of {len(found)} class names have several meanings in WordNet; hashlens taxonomy shows which "
             "were taken."
         )
-    return build_taxonomy(found)
+    return senses_taxonomy(found)
 
 
 def wordnet_senses(class_names: Sequence[str], senses: Mapping[str, str] | None = None) -> list[Sense]:
@@ -130,7 +136,7 @@ def wordnet_senses(class_names: Sequence[str], senses: Mapping[str, str] | None 
     return found
 
 
-def build_taxonomy(senses: Iterable[Sense]) -> Taxonomy:
+def senses_taxonomy(senses: Iterable[Sense]) -> Taxonomy:
     """The part of WordNet above classes whose senses are known; see :func:`wordnet_taxonomy`."""
     nouns = WordNetNouns.find()
     meant: dict[str, list[Sense]] = {}
@@ -140,9 +146,10 @@ def build_taxonomy(senses: Iterable[Sense]) -> Taxonomy:
         meant.setdefault(offset, []).append(sense)
     above = _above(nouns, meant)
     names = {offset: nouns.name(offset) for offset in above}
+    inner = {parent for parents in above.values() for parent in parents}
     leaves: list[tuple[str, str]] = []
     for offset, own in meant.items():
-        if len(own) == 1 and not own[0].is_kind:
+        if len(own) == 1 and not own[0].is_kind and offset not in inner:
             names[offset] = own[0].class_name
         else:
             leaves += [(offset, sense.class_name) for sense in own]
@@ -151,7 +158,12 @@ def build_taxonomy(senses: Iterable[Sense]) -> Taxonomy:
             raise BadInput(f"The class '{name}' has the name of another meaning in WordNet; rename the class.")
     edges = [(names[parent], names[offset]) for offset, parents in above.items() for parent in parents]
     edges += [(names[offset], leaf) for offset, leaf in leaves]
-    return _without_stem(edges, [sense.class_name for own in meant.values() for sense in own])
+    whole = Taxonomy(edges, [sense.class_name for own in meant.values() for sense in own])
+    root = whole.root
+    while len(whole.children(root)) == 1:
+        root = whole.children(root)[0]
+    below = sorted((node for node in whole.nodes if whole.depth(node) >= whole.depth(root)), key=whole.depth)
+    return Taxonomy([(node, child) for node in below for child in whole.children(node)], [root])
 
 
 def _words(name: str, beginnings: Mapping[str, int]) -> list[str]:
@@ -275,13 +287,3 @@ def _ways_up(offset: str, above: Mapping[str, Sequence[str]]) -> dict[str, int]:
                 steps[parent] = steps[node] + 1
                 queue.append(parent)
     return steps
-
-
-def _without_stem(edges: Sequence[tuple[str, str]], classes: Sequence[str]) -> Taxonomy:
-    """The taxonomy below the lowest node that all classes lie below."""
-    whole = Taxonomy(edges, classes)
-    root, stem = whole.root, set()
-    while len(whole.children(root)) == 1 and root not in classes:
-        stem.add(root)
-        root = whole.children(root)[0]
-    return Taxonomy([edge for edge in whole.edges if edge[0] not in stem], [root])

