@@ -147,7 +147,7 @@ def test_different_codes_all_at_one_distance() -> None:
 def test_one_query_in_several_slices_with_ties_across_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "available_threads", lambda: 4)
     rng = np.random.default_rng(0)
-    codes, picks = random_signs(6, 64), rng.integers(6, size=2 * 64 * SMALLEST_SLICE + 40_000)
+    codes, picks = random_signs(6, 64), rng.integers(6, size=SMALLEST_SLICE // 2 + 40_000)
     picks[:3] = 0
     index = HammingIndex.build(pack(codes)[picks])
     query = random_signs(1, 64, 1)

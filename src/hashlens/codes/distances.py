@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from llvmlite import ir
@@ -92,10 +93,29 @@ def even_slices(length: int, parts: int) -> list[tuple[int, int]]:
 
 
 def run_in_threads(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
-    """Call ``function(*task)`` for every task, on as many threads as there are processors."""
-    if len(tasks) <= 1:
-        for task in tasks:
+    """Call ``function(*task)`` for every task, on as many threads as there are processors.
+
+    The calling thread works too: waking another one takes as long as scanning a hundred thousand codes. It never
+    waits for a helper that has not started, so calls may be nested and may come from many threads.
+    """
+    waiting = deque(tasks)
+
+    def next_task() -> tuple[Any, ...] | None:
+        try:
+            return waiting.popleft()
+        except IndexError:  # taken by another thread since it was last looked at
+            return None
+
+    def work() -> None:
+        while (task := next_task()) is not None:
             function(*task)
-        return
-    for future in [_pool().submit(function, *task) for task in tasks]:
-        future.result()
+
+    helpers = [_pool().submit(work) for _ in range(min(available_threads(), len(tasks)) - 1)]
+    try:
+        work()
+    finally:
+        waiting.clear()
+        started = [helper for helper in helpers if not helper.cancel()]
+        wait(started)
+    for helper in started:
+        helper.result()

@@ -9,6 +9,7 @@ reads it front to back at any code length, and codes can be appended without mov
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,29 @@ def spread_queries(packed: NDArray[np.uint8], bits: int) -> NDArray[Any]:
     queries = empty_tiles(len(packed) * LANES, bits)
     queries[:] = _words(packed, tile_dtype(bits))[:, :, None]
     return queries
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Queries as the different ways of searching want them.
+
+    Attributes:
+        packed: (Q, B) uint8 packed codes.
+        spread: (Q, W, 64), see :func:`spread_queries`.
+    """
+
+    packed: NDArray[np.uint8]
+    spread: NDArray[Any]
+
+    @classmethod
+    def of(cls, packed: NDArray[np.uint8], bits: int) -> Queries:
+        return cls(packed, spread_queries(packed, bits))
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def __getitem__(self, rows: NDArray[np.intp] | slice) -> Queries:
+        return Queries(self.packed[rows], self.spread[rows])
 
 
 def lanes_in_use(count: int) -> np.uint64:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
 from hashlens.codes.tiles import LANES, compare, lanes_in_use, lowest_lane, tiles_in_cache
 
-QUERIES_PER_TASK = 64  # queries that share codes while these are in cache
-SMALLEST_SLICE = 1 << 11  # tiles; a thread is not worth starting for fewer
+QUERIES_PER_TASK = 32  # queries that share codes while these are in cache
+SMALLEST_SLICE = 1 << 20  # bytes of codes; a thread is not worth waking for fewer
 SLICES_PER_THREAD = 2  # so that a thread that was held up leaves work to others
 SLACK = 2048  # candidates beyond k before those that cannot win are dropped
 CANDIDATE_BYTES = 1 << 27  # that the candidates of one task may take
@@ -39,11 +39,13 @@ def nearest(
         distances (Q, k) int32 and positions (Q, k) int64, sorted by distance, then position.
     """
     asked = len(queries)
-    code_slices = even_slices(len(tiles), _code_parts(len(tiles), k))
     per_task = max(1, min(QUERIES_PER_TASK, CANDIDATE_BYTES // (10 * min(2 * k + SLACK, count))))
     parts = -(-asked // per_task)
+    threads = available_threads()
+    # Queries that fill the threads are split rather than codes, of which every slice finds k of its own.
+    code_slices = even_slices(len(tiles), 1 if parts >= threads else _code_parts(tiles, k))
     if len(code_slices) == 1:
-        parts = min(asked, -(-parts // available_threads()) * available_threads())
+        parts = min(asked, -(-parts // threads) * threads)
     distances = np.empty((len(code_slices), asked, k), np.int32)
     positions = np.empty((len(code_slices), asked, k), np.int64)
     found = np.empty((len(code_slices), asked), np.int64)
@@ -71,7 +73,7 @@ def within(
     Returns:
         Two lists with one array per query: distances (int32) and positions (int64).
     """
-    code_slices = even_slices(len(tiles), _code_parts(len(tiles), 1))
+    code_slices = even_slices(len(tiles), _code_parts(tiles, 1))
     pieces: list[list[Any]] = [[None] * len(code_slices) for _ in range(len(queries))]
     last_lanes = lanes_in_use(count)
 
@@ -109,10 +111,11 @@ def merge(distances: NDArray[np.int32], positions: NDArray[np.int64], found: NDA
     return merged
 
 
-def _code_parts(tiles: int, k: int) -> int:
+def _code_parts(tiles: NDArray[Any], k: int) -> int:
     """Into how many slices to cut the codes: each slice finds k of its own, so it should hold many more."""
-    enough = max(SMALLEST_SLICE, k // 4)
-    return max(1, min(SLICES_PER_THREAD * available_threads(), tiles // enough))
+    return max(
+        1, min(SLICES_PER_THREAD * available_threads(), tiles.nbytes // SMALLEST_SLICE, len(tiles) // (2 * k))
+    )
 
 
 @compiled

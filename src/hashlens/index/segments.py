@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.codes.distances import compiled, popcount
-from hashlens.codes.tiles import LANES, from_tiles, lanes_in_use, tile_dtype, tile_shape, to_tiles
+from hashlens.codes.tiles import LANES, Queries, from_tiles, lanes_in_use, tile_dtype, tile_shape, to_tiles
 from hashlens.errors import BadInput
 from hashlens.files import replacing
 from hashlens.index import scan
 from hashlens.index.distinct import Distinct, find_distinct
+from hashlens.index.multi_index import Tables, build_tables, table_shape
 from hashlens.index.scan import NO_MASKS, Found, Ragged
 
 SEGMENT_BYTES = 1 << 27  # of packed codes; bounds the memory in which segments are written or joined
-FILE_KINDS = ("codes", "present", "distinct", "starts", "holders")
+FILE_KINDS = ("codes", "present", "distinct", "starts", "holders", "values", "positions", "words")
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Segment:
         tiles: (T, W, 64), see :mod:`hashlens.codes.tiles`.
         present: (T,) uint64, the lanes of each tile that are not removed; empty where none is.
         distinct: the codes again, equal ones together, where that pays; it knows of no removal.
+        tables: of the distinct codes where there are such, else of all, where it pays to look few of them up.
         files: names of the files that hold the arrays, for those that are on disk.
     """
 
@@ -41,6 +43,7 @@ class Segment:
     tiles: NDArray[Any]
     present: NDArray[np.uint64] = field(default_factory=lambda: NO_MASKS)
     distinct: Distinct | None = None
+    tables: Tables | None = None
     files: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -85,18 +88,41 @@ class Segment:
         self.present = present
         self.files.pop("present", None)
 
-    def nearest(self, queries: NDArray[Any], k: int, masks: NDArray[np.uint64]) -> Found:
-        """The ``k`` nearest codes of each query, see :func:`hashlens.index.scan.nearest`."""
-        if self.distinct is None or len(masks):
-            return scan.nearest(self.tiles, self.count, queries, k, masks)
-        codes = scan.nearest(self.distinct.tiles, self.distinct.count, queries, min(k, self.distinct.count))
-        return self.distinct.expand(*codes, k)
+    def prepare(self) -> None:
+        """Build tables if searching them is faster than a scan."""
+        tiles, count = self._searched()
+        self.tables = build_tables(
+            from_tiles(tiles, np.arange(count), self.bits),
+            self.bits,
+            lambda queries, k: scan.nearest(tiles, count, queries.spread, k),
+        )
 
-    def within(self, queries: NDArray[Any], radius: int, masks: NDArray[np.uint64]) -> Ragged:
+    def nearest(self, queries: Queries, k: int, masks: NDArray[np.uint64]) -> Found:
+        """The ``k`` nearest codes of each query, see :func:`hashlens.index.scan.nearest`."""
+        distinct, tables = self.distinct, self.tables
+        if distinct is not None and len(masks):
+            return scan.nearest(self.tiles, self.count, queries.spread, k, masks)
+        tiles, count = self._searched()
+        some = min(k, count)
+
+        def by_scan(queries: Queries) -> Found:
+            return scan.nearest(tiles, count, queries.spread, some, masks)
+
+        found = by_scan(queries) if tables is None else tables.nearest(queries, some, masks, by_scan)
+        return found if distinct is None else distinct.expand(*found, k)
+
+    def within(self, queries: Queries, radius: int, masks: NDArray[np.uint64]) -> Ragged:
         """All codes within ``radius`` of each query, see :func:`hashlens.index.scan.within`."""
         if self.distinct is None or len(masks):
-            return scan.within(self.tiles, self.count, queries, radius, masks)
-        return self.distinct.expand_all(*scan.within(self.distinct.tiles, self.distinct.count, queries, radius))
+            return scan.within(self.tiles, self.count, queries.spread, radius, masks)
+        found = scan.within(self.distinct.tiles, self.distinct.count, queries.spread, radius)
+        return self.distinct.expand_all(*found)
+
+    def _searched(self) -> tuple[NDArray[Any], int]:
+        """The tiles that are searched where nothing is left out, and how many codes they hold."""
+        if self.distinct is None:
+            return self.tiles, self.count
+        return self.distinct.tiles, self.distinct.count
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the arrays that are not in ``folder`` yet; return what :meth:`open` needs."""
@@ -109,13 +135,23 @@ class Segment:
                 "starts": self.distinct.starts,
                 "holders": self.distinct.holders,
             }
+        if self.tables is not None:
+            arrays |= {
+                "values": self.tables.starts,
+                "positions": self.tables.positions,
+                "words": self.tables.words,
+            }
         for kind, array in arrays.items():
             if kind not in self.files or not (folder / self.files[kind]).is_file():
                 self.files[kind] = new_name(kind)
                 with replacing(folder / self.files[kind]) as temporary:
                     np.save(temporary, array)
         entry: dict[str, Any] = {"count": self.count, "files": {kind: self.files[kind] for kind in arrays}}
-        return entry | ({} if self.distinct is None else {"distinct": self.distinct.count})
+        if self.distinct is not None:
+            entry["distinct"] = self.distinct.count
+        if self.tables is not None:
+            entry["parts"], entry["scan_times"] = len(self.tables.positions), self.tables.scan_times
+        return entry
 
     @classmethod
     def open(cls, folder: Path, bits: int, entry: dict[str, Any]) -> Segment:
@@ -137,6 +173,17 @@ class Segment:
                 distinct,
                 _map(folder / files["starts"], (distinct + 1,), np.dtype(np.int64)),
                 _map(folder / files["holders"], (count,), np.dtype(np.int32)),
+            )
+        if "words" in files:
+            _, listed = segment._searched()
+            bounds, values, words = table_shape(bits, entry["parts"])
+            alone, batch = entry["scan_times"]
+            segment.tables = Tables(
+                bounds,
+                _map(folder / files["values"], (entry["parts"], values + 1), np.dtype(np.int32)),
+                _map(folder / files["positions"], (entry["parts"], listed), np.dtype(np.int32)),
+                _map(folder / files["words"], (entry["parts"], listed, words), np.dtype(np.uint64)),
+                (float(alone), float(batch)),
             )
         return segment
 
