@@ -223,6 +223,80 @@ def test_fit_with_semantic_centres(run, photos: Path, tmp_path: Path, similarity
         assert cosines[0, 2] > cosines[0, 1]
 
 
+@pytest.fixture(scope="module")
+def tree(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits in nested folders: those with a loop, and the others."""
+    root = tmp_path_factory.mktemp("tree")
+    for folder in photos.glob("*/*"):
+        kind = "loops" if folder.name in "0689" else "strokes"
+        shutil.copytree(folder, root / folder.parent.name / kind / folder.name)
+    return root
+
+
+def test_fit_and_evaluate_by_a_tree_of_folders(run, tree: Path, tmp_path: Path) -> None:
+    status, _, err = run("fit", tree / "train", "-o", tmp_path / "m", *FAST, "--taxonomy", "folders")
+    assert status == 0, err
+    assert "semantic centres" in err
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert config["method"]["parameters"]["taxonomy_weight"] > 0
+    options = ("--database", tree / "train", "--queries", tree / "test", "-o", tmp_path / "report")
+    status, out, err = run("evaluate", tmp_path / "m", *options, "--taxonomy", "folders")
+    assert status == 0, err
+    assert "mAHP@k" in out
+    report = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert {f"mAHP@{k}{kind}" for k in (100, 250, 1000, "all") for kind in ("", "/wup")} <= set(report)
+    assert report["mAP@all"] < report["mAHP@all"] <= 1
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Wu–Palmer" in page
+    assert re.search(r"0\.50 apart", page)
+    assert (tmp_path / "report" / "hierarchical_precision.png").is_file()
+    # The edge file of the same tree gives the same figures.
+    status, _, err = run("taxonomy", tree / "train", "-o", tmp_path / "tree.csv")
+    assert status == 0, err
+    status, _, err = run("evaluate", tmp_path / "m", *options, "--taxonomy", tmp_path / "tree.csv")
+    assert status == 0, err
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == report
+
+
+def test_fit_without_labels(run, tree: Path, photos: Path, tmp_path: Path) -> None:
+    shrewd = ("--method", "shrewd", "--no-labels")
+    status, _, err = run("fit", tree / "train", "-o", tmp_path / "weak", *FAST, *shrewd, "--taxonomy", "folders")
+    assert status == 0, err
+    assert "validation mAHP@250" in err
+    status, out, _ = run("info", tmp_path / "weak")
+    assert status == 0
+    assert "mAHP@250" in out
+    source = hl.open_source(photos / "train")
+    np.save(tmp_path / "vectors.npy", np.eye(10)[source.labels])
+    vectors = ("--vectors", tmp_path / "vectors.npy")
+    status, _, err = run("fit", photos / "train", "-o", tmp_path / "vectors", *FAST, *shrewd, *vectors)
+    assert status == 0, err
+    assert hl.HashModel.load(tmp_path / "vectors").class_names == ()
+    status, _, err = run("info", tmp_path / "vectors")
+    assert status == 0, err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--no-labels",), "shrewd"),
+        (("--method", "shrewd"), "taxonomy"),
+        (("--method", "csq", "--no-labels"), "shrewd"),
+        (("--method", "shrewd", "--no-labels", "--vectors", "caption"), "columns of vectors"),
+        (("--vectors", "missing.npy"), "missing.npy"),
+        (("--taxonomy", "folders"), "nested"),
+        (("--taxonomy", "missing.csv"), "missing.csv"),
+        (("--taxonomy", "missing.npy"), "missing.npy"),
+        (("--hidden-layers", "64,no"), "64,no"),
+    ],
+)
+def test_bad_relations_of_classes(run, photos: Path, tmp_path: Path, options: tuple[str, ...], says: str) -> None:
+    status, out, err = run("fit", photos / "train", "-o", tmp_path / "m", *FAST, *options)
+    assert (status, out) == (2, "")
+    assert says in err
+    assert err.count("\n") == 1
+
+
 def test_fit_takes_a_codebook_and_parameters_of_the_loss(run, photos: Path, tmp_path: Path) -> None:
     codebook = hl.centres.hadamard(10, 24)
     np.save(tmp_path / "H.npy", codebook)
@@ -249,7 +323,7 @@ def test_fit_adapts_to_another_source(run, photos: Path, tmp_path: Path) -> None
 def test_info(run, photos: Path, model: Path, index: Path) -> None:
     status, output, _ = run("info", model)
     assert status == 0
-    for fact in ("OrthoHash", "24", "efficientnet_lite0 at 32 pixels, frozen", "validation mAP"):
+    for fact in ("OrthoHash", "24", "efficientnet_lite0 at 32 pixels, frozen", "validation"):
         assert fact in output
     status, output, error = run("info", index)
     assert status == 0
@@ -276,7 +350,7 @@ def test_bad_input_to_fit(run, photos: Path, tmp_path: Path) -> None:
         (only_text / name).mkdir(parents=True)
         (only_text / name / "notes.txt").write_text("no picture")
     check_refusal(run("fit", one_class, "-o", output), "only the class '3'")
-    check_refusal(run("fit", only_text, "-o", output), "no labelled image that can be read")
+    check_refusal(run("fit", only_text, "-o", output), "no image with a label that can be read")
     check_refusal(run("fit", tmp_path / "nowhere", "-o", output), "nowhere")
     check_refusal(run("fit", photos / "train" / "3", "-o", output), "no labels")
     check_refusal(run("fit", photos, "-o", output, "--split", "validation"), "'validation'")

@@ -42,6 +42,13 @@ SHOWN_NODES = 60
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)]
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A folder written by hashlens fit.")]
 Split = Annotated[str | None, typer.Option(help="Split of the source to use, as :SPLIT at its end.")]
+Taxonomy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="wordnet|folders|FILE",
+        help="How classes are related: WordNet, nested folders, an edge file, or a .npy of class distances.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; by default a GPU where there is one.")]
 
 
@@ -72,9 +79,27 @@ def demo(
 def fit(
     source: Source,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Folder to save the model in.")],
-    method: Annotated[str, typer.Option(help="hashlens, orthohash, orthoarc, csq, mds or shc.")] = "hashlens",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="hashlens, hashlens-taxonomy, orthohash, orthoarc, csq, mds, shc or shrewd; by default hashlens, "
+            "or hashlens-taxonomy with a taxonomy.",
+            show_default=False,
+        ),
+    ] = None,
     bits: Annotated[int, typer.Option(help="Code length, 8 to 1024.")] = 64,
     split: Split = None,
+    taxonomy: Taxonomy = None,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="shrewd alone: use distances in the taxonomy, but no classes.")
+    ] = False,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.npy|COLUMN",
+            help="With --no-labels: what items mean, in place of classes; one row for each, or a parquet column.",
+        ),
+    ] = None,
     backbone: Annotated[str, typer.Option(help="efficientnet_lite0, or any name that timm knows.")] = (
         "efficientnet_lite0"
     ),
@@ -92,13 +117,19 @@ def fit(
     epochs: Annotated[int | None, typer.Option(help="Instead of the method's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Instead of the method's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the method's.")] = None,
+    hidden_layers: Annotated[
+        str | None,
+        typer.Option(help="Units between features and codes, as in 1024,512, or none; instead of the method's."),
+    ] = None,
     centres: Annotated[
         str | None,
         typer.Option(help="bernoulli, hadamard, maximum-distance, semantic, or a .npy file of a codebook."),
     ] = None,
     similarity: Annotated[
         str | None,
-        typer.Option(help="Of classes, for semantic centres: confusion, class-means, or a .npy or .csv file."),
+        typer.Option(
+            help="Of classes, for semantic centres: confusion, class-means, taxonomy, or a .npy or .csv file."
+        ),
     ] = None,
     min_distance: Annotated[int | None, typer.Option(help="The least distance of two semantic centres.")] = None,
     margin: Annotated[float | None, typer.Option(help="Of the loss, instead of the method's.")] = None,
@@ -130,8 +161,10 @@ def fit(
 
     model = train(
         images,
-        method=_method(images, method, centres, similarity, min_distance, margin, scale),
+        method=_method(images, method, taxonomy, no_labels, centres, similarity, min_distance, margin, scale),
         bits=bits,
+        taxonomy=taxonomy,
+        item_vectors=vectors,
         backbone=backbone,
         weights=weights,
         image_size=image_size,
@@ -140,6 +173,7 @@ def fit(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        hidden_layers=_sizes(hidden_layers),
         validation=validation,
         seed=seed,
         device=device,
@@ -149,9 +183,8 @@ def fit(
     if target is not None:
         model.adapt(target, device)
     model.save(output)
-    best = {entry["epoch"]: entry for entry in model.training["history"]}[model.training["best_epoch"]]
-    score = f", validation mAP {best['validation_mAP']:.4f}" if "validation_mAP" in best else ""
-    log.info(f"Saved {output}: epoch {best['epoch']}{score}.")
+    score = "".join(f", validation {name} {value:.4f}" for name, value in _validation(model.training).items())
+    log.info(f"Saved {output}: epoch {model.training['best_epoch']}{score}.")
 
 
 @app.command()
@@ -227,17 +260,24 @@ def evaluate(
     database: Annotated[str, typer.Option(metavar="SOURCE", help="Labelled images to search in.")],
     queries: Annotated[str, typer.Option(metavar="SOURCE", help="Labelled images to search with.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="REPORT", help="Folder for the report.")],
-    at: Annotated[str, typer.Option(help="Ranking depths, separated by commas.")] = "100,1000,all",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Ranking depths, separated by commas; by default 100,1000,all, and 250 with a taxonomy.",
+            show_default=False,
+        ),
+    ] = None,
+    taxonomy: Taxonomy = None,
     device: Device = None,
 ) -> None:
     """Measure how good a search is: metrics.json, plots, and one page with results to look at."""
-    depths = _depths(at)
+    depths = _depths(at) if at else None
     searched, asked = _open(database), _open(queries)
 
     from hashlens.models import HashModel
     from hashlens.reports import write_report
 
-    report = write_report(HashModel.load(model), searched, asked, output, depths, device)
+    report = write_report(HashModel.load(model), searched, asked, output, depths, device, taxonomy)
     print_metrics(report)
     for note in report["notes"]:
         log.warning("%s", note)
@@ -398,7 +438,6 @@ def info(
         raise BadInput(f"{path} is neither a model nor an index.")
     config = read_config(path)
     training, backbone = config["training"], config["backbone"]
-    best = {entry["epoch"]: entry for entry in training["history"]}[training["best_epoch"]]
     print_facts(
         {
             "method": config["method"]["name"],
@@ -412,12 +451,18 @@ def info(
             + (" …" if len(config["class_names"]) > 8 else ""),
             "trained on": f"{training['images']:,} images of {training['source']}, seed {training['seed']}",
             "best epoch": f"{training['best_epoch']} of {training['settings']['epochs']}",
-            "validation mAP": f"{best['validation_mAP']:.4f} on {training['held_out']:,} images"
-            if "validation_mAP" in best
-            else "nothing held out",
+            "validation": ", ".join(f"{name} {value:.4f}" for name, value in _validation(training).items())
+            + (f" on {training['held_out']:,} images" if training["held_out"] else "nothing held out"),
             "adapted to": f"{training['adapted_to']:,} images" if "adapted_to" in training else "no",
         }
     )
+
+
+def _validation(training: dict[str, Any]) -> dict[str, float]:
+    """The score of the epoch that was kept, by its name; nothing where no image was held out."""
+    kept = next(entry for entry in training["history"] if entry["epoch"] == training["best_epoch"])
+    prefix = "validation_"
+    return {name.removeprefix(prefix): value for name, value in kept.items() if name.startswith(prefix)}
 
 
 def _print_index(catalogue: Catalogue) -> None:
@@ -485,7 +530,9 @@ def _senses(words: list[str]) -> dict[str, str]:
 
 def _method(
     source: ImageSource | FeatureArray,
-    name: str,
+    name: str | None,
+    taxonomy: str | None,
+    no_labels: bool,
     centres: str | None,
     similarity: str | None,
     min_distance: int | None,
@@ -494,15 +541,20 @@ def _method(
 ) -> Method:
     """The method of that name with the parameters that are given."""
     from hashlens.classes import read_similarity
-    from hashlens.methods import get_method
+    from hashlens.methods import SHREWD, default_method, get_method
 
-    chosen = get_method(name)
+    chosen = get_method(name or default_method(taxonomy is not None))
+    if no_labels and not isinstance(chosen, SHREWD):
+        raise BadInput(
+            "Only the method shrewd trains without labels; add --method shrewd, or leave --no-labels out."
+        )
     given: dict[str, Any] = {
         "centres": _load_array(centres, "a codebook") if centres and centres.endswith(".npy") else centres,
         "similarity": similarity,
         "min_distance": min_distance,
         "margin": margin,
         "scale": scale,
+        "classification_weight": 0.0 if no_labels else None,
     }
     if similarity and similarity.endswith((".npy", ".csv")):
         given["similarity"] = read_similarity(similarity, source.class_names)
@@ -514,7 +566,7 @@ def _method(
     given = {parameter: value for parameter, value in given.items() if value is not None}
     for parameter in given:
         if not hasattr(chosen, parameter):
-            raise BadInput(f"The method {name} has no {parameter}.")
+            raise BadInput(f"The method {name} has no {parameter.replace('_', ' ')}.")
     return replace(chosen, **given)
 
 
@@ -525,6 +577,15 @@ def _load_array(path: str | Path, what: str) -> Any:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} is not a .npy file of {what} ({error}).") from None
+
+
+def _sizes(text: str | None) -> list[int] | None:
+    if text is None or text == "none":
+        return None if text is None else []
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise BadInput(f"'{text}' are no hidden layers; give their units, as in 1024,512, or none.")
+    return [int(word) for word in words]
 
 
 def _depths(text: str) -> list[int | None]:

@@ -27,7 +27,7 @@ from hashlens.backbones import backbone as backbone_module
 from hashlens.centres import bernoulli
 from hashlens.codes import pack, unpack
 from hashlens.errors import BadInput
-from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, SkippedImagesWarning, read_config
+from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers, SkippedImagesWarning, read_config
 from hashlens.sources import FeatureArray, open_source
 
 DIMENSION, CLASSES, BITS = 12, 5, 20
@@ -58,7 +58,7 @@ def hash_layer(dimension: int, bits: int, seed: int) -> nn.Module:
 def make_model(backbone: Backbone | None = None, bits: int = BITS, seed: int = 0, **changes: Any) -> HashModel:
     layer = hash_layer(backbone.dimension if backbone else DIMENSION, bits, seed)
     fields: dict[str, Any] = {
-        "network": HashNetwork(backbone, layer),
+        "network": HashNetwork(backbone, HiddenLayers(layer.linear.in_features, ()), layer),
         "bits": bits,
         "hash_layer": "batch-norm",
         "method": {"name": "OrthoHash", "parameters": {"margin": 0.2}},
@@ -284,7 +284,7 @@ def without_tensor(name: str) -> Callable[[Path], None]:
         pytest.param(lambda f: (f / "config.json").write_text("{}"), "does not describe", id="empty object"),
         pytest.param(put("format", "bert"), "does not describe", id="another format"),
         pytest.param(drop("format"), "does not describe", id="no format"),
-        pytest.param(put("version", 2), "version 2", id="a later version"),
+        pytest.param(put("version", 3), "version 3", id="a later version"),
         pytest.param(put("version", "1"), "version", id="a version in quotes"),
         pytest.param(drop("version"), "version", id="no version"),
         pytest.param(put("hash_layer", "conv"), "conv", id="an unknown hash layer"),

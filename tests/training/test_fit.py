@@ -30,7 +30,7 @@ from hashlens.codes import pack
 from hashlens.errors import BadInput
 from hashlens.methods import METHODS, SHREWD, OrthoHash, get_method
 from hashlens.metrics import evaluate, mean_average_precision
-from hashlens.models import HASH_LAYERS, HashModel, HashNetwork
+from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.sources import FeatureArray, open_source
 from hashlens.training import fit
 from hashlens.training.checkpoints import Checkpoints
@@ -80,7 +80,7 @@ def retrieval(model: HashModel, test: FeatureArray = TEST, database: FeatureArra
 
 def untrained(dimension: int, classes: int, bits: int) -> HashModel:
     torch.manual_seed(0)
-    network = HashNetwork(None, HASH_LAYERS["batch-norm"](dimension, bits))
+    network = HashNetwork(None, HiddenLayers(dimension, ()), HASH_LAYERS["batch-norm"](dimension, bits))
     names = tuple(map(str, range(classes)))
     return HashModel(network, bits, "batch-norm", {"name": "none"}, names, bernoulli(classes, bits))
 
@@ -109,6 +109,33 @@ DIGIT_TREE = Taxonomy.from_edges(
 def test_codes_of_unseen_digits_find_their_class_far_better_than_untrained_ones(method: str, paper: bool) -> None:
     trained = fit(TRAIN, method, bits=32, taxonomy=DIGIT_TREE, paper=paper, device="cpu")
     assert retrieval(trained) > retrieval(untrained(64, 10, 32).adapt(TRAIN)) + 0.1
+
+
+def test_hidden_layers_tell_classes_apart_that_no_plane_does(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    corners = random.integers(0, 2, (1200, 2))
+    features = np.hstack([4 * corners - 2, np.zeros((1200, 6))]) + 0.5 * random.normal(size=(1200, 8))
+    crossed = FeatureArray("crossed", features.astype(np.float32), corners[:, 0] ^ corners[:, 1])
+    train, test = crossed.select(np.arange(900)), crossed.select(np.arange(900, 1200))
+    options: dict[str, Any] = {"method": "orthohash", "bits": 16, "epochs": 20, "device": "cpu"}
+    flat, bent = (fit(train, hidden_layers=sizes, **options) for sizes in ((), (32, 16)))
+    assert retrieval(bent, test, train) > 0.9 > 0.75 > retrieval(flat, test, train)
+    assert bent.training["settings"]["hidden_layers"] == [32, 16]
+    assert bent.feature_dimension == flat.feature_dimension == 8
+    bent.save(tmp_path)
+    loaded = HashModel.load(tmp_path)
+    np.testing.assert_array_equal(loaded.continuous_codes(test), bent.continuous_codes(test))
+    bent.adapt(test)
+    np.testing.assert_allclose(
+        bent.continuous_codes(test).mean(0), bent.network.hash_layer.norm.bias.detach(), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("sizes", [[0], [16, -1], [2.5]])
+def test_hidden_layers_of_no_size_are_refused(sizes: list[float]) -> None:
+    with pytest.raises(BadInput, match="hidden layers") as error:
+        fit_digits(hidden_layers=sizes)
+    assert is_one_sentence(error)
 
 
 def hierarchical_precision(model: HashModel) -> float:

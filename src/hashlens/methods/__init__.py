@@ -9,12 +9,10 @@ from hashlens.methods.orthohash import OrthoHash
 from hashlens.methods.settings import OPTIMIZERS, SCHEDULES, TrainingSettings
 from hashlens.methods.shrewd import SHREWD
 
-DEFAULT_METHOD = "hashlens"
-DEFAULT_METHOD_WITH_TAXONOMY = "hashlens"
-
 METHODS: dict[str, Method] = {
-    # Our best combination so far on held-out images.
+    # Our best combinations on held-out images, without and with a taxonomy.
     "hashlens": OrthoHash(centres=SEMANTIC, similarity="class-means", margin=0.5),
+    "hashlens-taxonomy": OrthoHash(centres=SEMANTIC, similarity="class-means", taxonomy_weight=0.15, margin=0.5),
     "orthohash": OrthoHash(),
     "orthoarc": OrthoHash(margin_kind="arc"),
     "csq": CentralSimilarityHashing(centres="hadamard"),
@@ -22,6 +20,11 @@ METHODS: dict[str, Method] = {
     "shc": CentralSimilarityHashing(centres=SEMANTIC),
     "shrewd": SHREWD(),
 }
+
+
+def default_method(with_taxonomy: bool) -> str:
+    """The name of the method that is used where none is asked for."""
+    return "hashlens-taxonomy" if with_taxonomy else "hashlens"
 
 
 def get_method(method: str | Method) -> Method:
@@ -38,8 +41,6 @@ def get_method(method: str | Method) -> Method:
 
 
 __all__ = [
-    "DEFAULT_METHOD",
-    "DEFAULT_METHOD_WITH_TAXONOMY",
     "METHODS",
     "OPTIMIZERS",
     "SCHEDULES",
@@ -51,5 +52,6 @@ __all__ = [
     "OrthoHash",
     "Setting",
     "TrainingSettings",
+    "default_method",
     "get_method",
 ]

@@ -25,6 +25,8 @@ class TrainingSettings:
         optimizer: ``"adam"`` or ``"rmsprop"``.
         backbone_rate: learning rate of the backbone relative to the hash layer's; only used end to end.
         feature_dropout: share of features set to zero at random.
+        hidden_layers: units of the layers between features and hash layer; the papers have none.
+        hidden_dropout: share of their outputs set to zero at random.
     """
 
     epochs: int
@@ -35,6 +37,8 @@ class TrainingSettings:
     optimizer: Literal["adam", "rmsprop"] = "adam"
     backbone_rate: float = 0.1
     feature_dropout: float = 0.0
+    hidden_layers: tuple[int, ...] = ()
+    hidden_dropout: float = 0.0
 
 
 def _step(progress: float) -> float:

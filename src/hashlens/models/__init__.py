@@ -1,7 +1,7 @@
 """Hash networks, and models that can be saved and loaded."""
 
 from hashlens.models.hash_model import CONFIG_FILE, HashModel, SkippedImagesWarning, read_config
-from hashlens.models.network import HASH_LAYERS, HashLayer, HashNetwork
+from hashlens.models.network import HASH_LAYERS, HashLayer, HashNetwork, HiddenLayers
 
 __all__ = [
     "CONFIG_FILE",
@@ -9,6 +9,7 @@ __all__ = [
     "HashLayer",
     "HashModel",
     "HashNetwork",
+    "HiddenLayers",
     "SkippedImagesWarning",
     "read_config",
 ]

@@ -21,18 +21,19 @@ from hashlens.codes import pack
 from hashlens.devices import choose_device
 from hashlens.errors import BadInput
 from hashlens.files import replacing, write_json
-from hashlens.models.network import HASH_LAYERS, HashNetwork
+from hashlens.models.network import HASH_LAYERS, HashNetwork, HiddenLayers
 from hashlens.progress import progress_bar
 from hashlens.sources import Skipped, as_source
 
 FORMAT = "hashlens-model"
-VERSION = 1
+VERSION = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 FIELDS: dict[str, tuple[type, ...]] = {
     "bits": (int,),
     "hash_layer": (str,),
     "feature_dimension": (int,),
+    "hidden_layers": (list,),
     "backbone": (dict, type(None)),
     "finetuned": (bool,),
     "method": (dict,),
@@ -102,7 +103,7 @@ class HashModel:
 
     @property
     def feature_dimension(self) -> int:
-        return int(self.network.hash_layer.linear.in_features)
+        return self.network.hidden_layers.in_features
 
     @overload
     def encode(
@@ -186,7 +187,7 @@ class HashModel:
             if len(batch.items):
                 with torch.inference_mode():
                     features = torch.from_numpy(np.array(batch.values)).to(where)
-                    continuous = self.network.hash_layer(features).cpu().numpy()
+                    continuous = self.network.codes_of(features).cpu().numpy()
             codes = pack(continuous, self.network.hash_layer.threshold)
             yield Encoded(batch.items, continuous, codes, batch.digests, batch.skipped)
 
@@ -217,7 +218,8 @@ class HashModel:
             if len(batch.items):
                 with torch.inference_mode():
                     features = torch.from_numpy(np.array(batch.values)).to(where)
-                    projected = self.network.hash_layer.linear(features).double().cpu()
+                    hidden = self.network.hidden_layers(features)
+                    projected = self.network.hash_layer.linear(hidden).double().cpu()
                 count += len(projected)
                 total += projected.sum(0)
                 squares += projected.square().sum(0)
@@ -271,6 +273,7 @@ class HashModel:
                 "bits": self.bits,
                 "hash_layer": self.hash_layer,
                 "feature_dimension": self.feature_dimension,
+                "hidden_layers": list(self.network.hidden_layers.sizes),
                 "backbone": self.backbone.config() if self.backbone else None,
                 "finetuned": self.finetuned,
                 "method": self.method,
@@ -302,8 +305,9 @@ class HashModel:
             tensors = load(weights)
             codebook = tensors.pop("codebook").numpy() if "codebook" in tensors else None
             backbone = Backbone.from_config(config["backbone"]) if config["backbone"] is not None else None
-            layer = HASH_LAYERS[config["hash_layer"]](config["feature_dimension"], config["bits"])
-            network = HashNetwork(backbone, layer)
+            hidden = HiddenLayers(config["feature_dimension"], config["hidden_layers"])
+            layer = HASH_LAYERS[config["hash_layer"]](hidden.out_features, config["bits"])
+            network = HashNetwork(backbone, hidden, layer)
             network.load_state_dict(tensors)
         except (KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             reason = textwrap.shorten(str(error), 200)

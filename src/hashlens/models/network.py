@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -12,13 +13,13 @@ from hashlens.backbones import Backbone
 
 
 class HashLayer(nn.Module):
-    """A linear layer from features to K numbers, and what gives these the shape of a code.
+    """A linear layer to K numbers, and what gives these the shape of a code.
 
     Attributes:
         threshold: a bit is 1 where the continuous code is greater.
 
     Args:
-        dimension: D, length of a feature.
+        dimension: length of what it is given.
         bits: K.
         bias: whether the linear layer has one.
     """
@@ -30,7 +31,7 @@ class HashLayer(nn.Module):
         self.linear = nn.Linear(dimension, bits, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, D) → (B, K)."""
+        """(B, H) → (B, K)."""
         raise NotImplementedError
 
 
@@ -78,22 +79,55 @@ HASH_LAYERS: dict[str, Callable[[int, int], HashLayer]] = {
 }
 
 
+class HiddenLayers(nn.Sequential):
+    """Fully connected layers between features and hash layer, each with batch norm, ReLU and dropout.
+
+    A linear hash layer can only cut the space of features with planes. Where the backbone is frozen, nothing else
+    could bend it.
+
+    Args:
+        dimension: D, length of a feature.
+        sizes: units of each layer; none for no layer at all.
+        dropout: share of their outputs set to zero in training.
+    """
+
+    def __init__(self, dimension: int, sizes: Sequence[int], dropout: float = 0.0) -> None:
+        layers: list[nn.Module] = []
+        for before, size in itertools.pairwise((dimension, *sizes)):
+            layers += [nn.Linear(before, size), nn.BatchNorm1d(size), nn.ReLU(), nn.Dropout(dropout)]
+        super().__init__(*layers)
+        self.in_features = dimension
+        self.out_features = sizes[-1] if sizes else dimension
+        self.sizes = tuple(sizes)
+
+
 class HashNetwork(nn.Module):
-    """Backbone, if there is one, and hash layer.
+    """Backbone and hidden layers, if there are any, and hash layer.
 
     Args:
         backbone: ``None`` where features are given.
-        hash_layer: (B, D) → (B, K) continuous codes.
+        hidden_layers: (B, D) → (B, H).
+        hash_layer: (B, H) → (B, K) continuous codes.
         feature_dropout: share of features set to zero in training.
     """
 
-    def __init__(self, backbone: Backbone | None, hash_layer: HashLayer, feature_dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        backbone: Backbone | None,
+        hidden_layers: HiddenLayers,
+        hash_layer: HashLayer,
+        feature_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(feature_dropout)
+        self.hidden_layers = hidden_layers
         self.hash_layer = hash_layer
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) uint8 → (B, K); (B, D) features where there is no backbone."""
-        features = pixels if self.backbone is None else self.backbone(pixels)
-        return self.hash_layer(self.dropout(features))
+        return self.codes_of(pixels if self.backbone is None else self.backbone(pixels))
+
+    def codes_of(self, features: Tensor) -> Tensor:
+        """(B, D) features of the backbone → (B, K) continuous codes."""
+        return self.hash_layer(self.hidden_layers(self.dropout(features)))

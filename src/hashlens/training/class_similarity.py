@@ -17,7 +17,7 @@ from hashlens.backbones import extract_features
 from hashlens.classes import check_similarity, confusion_similarity, embedding_similarity, taxonomy_similarity
 from hashlens.files import replacing
 from hashlens.methods import CentreMethod, TrainingSettings
-from hashlens.models import HashLayer, HashNetwork
+from hashlens.models import HashLayer, HashNetwork, HiddenLayers
 from hashlens.objectives.classification import classification_loss
 from hashlens.sources.labels import as_multi_hot
 from hashlens.training.checkpoints import digest_of
@@ -109,7 +109,8 @@ def _confusion(
     with torch.random.fork_rng():
         torch.manual_seed(task.seed)
         backbone = copy.deepcopy(task.backbone) if task.finetune else None
-        network = HashNetwork(backbone, _Classifier(task.dimension, classes), settings.feature_dropout)
+        hidden = HiddenLayers(task.dimension, settings.hidden_layers, settings.hidden_dropout)
+        network = HashNetwork(backbone, hidden, _Classifier(hidden.out_features, classes), settings.feature_dropout)
         best = train(task, network, _ClassificationOfLogits(), settings, purpose="classifier")
     network.load_state_dict(best.weights)
     found = confusion_similarity(outputs(task, network, items), labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,14 @@ from hashlens.classes import Taxonomy, class_distances
 from hashlens.devices import choose_device
 from hashlens.errors import BadInput
 from hashlens.methods import (
-    DEFAULT_METHOD,
-    DEFAULT_METHOD_WITH_TAXONOMY,
     CentreMethod,
     Method,
     Setting,
     TrainingSettings,
+    default_method,
     get_method,
 )
-from hashlens.models import HASH_LAYERS, HashModel, HashNetwork
+from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.sources import FeatureArray, ImageSource, as_source
 from hashlens.sources.vectors import read_vectors
 from hashlens.training.checkpoints import Checkpoints, digest_of
@@ -58,6 +58,7 @@ def fit(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    hidden_layers: Sequence[int] | None = None,
     validation: float = 0.1,
     seed: int = 0,
     device: str | None = None,
@@ -73,8 +74,7 @@ def fit(
     Args:
         source: labelled images or features: a source, or what :func:`hashlens.open_source` takes.
         method: name in :data:`hashlens.methods.METHODS`, or a method with your own parameters; by default
-            :data:`hashlens.methods.DEFAULT_METHOD`, or, with a taxonomy,
-            :data:`hashlens.methods.DEFAULT_METHOD_WITH_TAXONOMY`.
+            the one of :func:`hashlens.methods.default_method`.
         bits: code length K, 8 to 1024.
         taxonomy: of the classes, for methods that use one: see :func:`hashlens.classes.class_distances`.
         item_vectors: (N, D), one vector for each item, such as sentence embeddings of captions, whose cosine
@@ -85,7 +85,8 @@ def fit(
         finetune: train the backbone too. By default it is frozen on a CPU, where its features are computed
             once and kept on disk, and trained on a GPU.
         paper: train as the method's paper does, instead of with our defaults.
-        epochs, batch_size, learning_rate: override single settings of the method.
+        epochs, batch_size, learning_rate, hidden_layers: override single settings of the method, see
+            :class:`hashlens.methods.TrainingSettings`.
         validation: share of the images to hold out; 0 trains on all and keeps the last epoch.
         seed: of centres, held-out images, initial weights and batches. On a CPU the same seed gives the same
             codes.
@@ -103,7 +104,7 @@ def fit(
             that lacks what it needs, or an argument out of range.
     """
     source = as_source(source)
-    chosen = get_method(method or (DEFAULT_METHOD if taxonomy is None else DEFAULT_METHOD_WITH_TAXONOMY))
+    chosen = get_method(method or default_method(taxonomy is not None))
     vectors = None if item_vectors is None else _check_vectors(item_vectors, source, chosen)
     if vectors is None and source.labels is None:
         raise BadInput(f"{source.name} has no labels to train with; put images in class folders or give a table.")
@@ -131,7 +132,7 @@ def fit(
     codebook = None
     if isinstance(chosen, CentreMethod) and not chosen.needs_similarity:
         codebook = chosen.codebook(len(class_names), bits, seed)  # fails fast, before any image is read
-    settings = _override(chosen.settings(finetune, paper), epochs, batch_size, learning_rate)
+    settings = _override(chosen.settings(finetune, paper), epochs, batch_size, learning_rate, hidden_layers)
 
     pretrained = load_backbone(backbone, weights, image_size) if isinstance(source, ImageSource) else None
     prepared = prepare(source, vectors, pretrained, finetune, where)
@@ -155,11 +156,12 @@ def fit(
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        layer = HASH_LAYERS[chosen.hash_layer](task.dimension, bits)
-        network = HashNetwork(pretrained if finetune else None, layer, settings.feature_dropout)
+        hidden = HiddenLayers(task.dimension, settings.hidden_layers, settings.hidden_dropout)
+        layer = HASH_LAYERS[chosen.hash_layer](hidden.out_features, bits)
+        network = HashNetwork(pretrained if finetune else None, hidden, layer, settings.feature_dropout)
         description = {
             "source": source.name, "images": len(train_items), "held_out": len(held_out), "seed": seed,
-            "settings": asdict(settings), "paper": paper, "finetune": finetune,
+            "settings": asdict(settings) | {"hidden_layers": list(settings.hidden_layers)}, "paper": paper, "finetune": finetune,
         }  # fmt: skip
         saving = None
         if folder:
@@ -180,7 +182,7 @@ def fit(
     if saving:
         saving.remove()
     return HashModel(
-        network=HashNetwork(pretrained, network.hash_layer),
+        network=HashNetwork(pretrained, network.hidden_layers, network.hash_layer),
         bits=bits,
         hash_layer=chosen.hash_layer,
         method={"name": type(chosen).__name__, "parameters": chosen.describe()},
@@ -223,8 +225,16 @@ def _tell_centres(codebook: NDArray[np.int8], similarity: NDArray[np.float64]) -
 
 
 def _override(
-    settings: TrainingSettings, epochs: int | None, batch_size: int | None, learning_rate: float | None
+    settings: TrainingSettings,
+    epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    hidden_layers: Sequence[int] | None,
 ) -> TrainingSettings:
+    if hidden_layers is not None:
+        if not all(size >= 1 and size % 1 == 0 for size in hidden_layers):
+            raise BadInput(f"The hidden layers are {tuple(hidden_layers)}; give whole numbers from 1 up, or none.")
+        settings = replace(settings, hidden_layers=tuple(int(size) for size in hidden_layers))
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     least = {"epochs": 1, "batch_size": 2}  # batch norm needs two items
     for name, value in given.items():

@@ -69,7 +69,7 @@ def prepare(
         skipped, kept, inputs = features.skipped, features.items, torch.from_numpy(features.values)
     tell_skipped(skipped)
     if not len(kept):
-        raise BadInput(f"{source.name} has no image that can be read and has a {what}.")
+        raise BadInput(f"{source.name} has no image with a {what} that can be read.")
     if item_vectors is None:
         _check_classes(targets[kept], source)
     if len(kept) < 4:
