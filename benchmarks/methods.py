@@ -1,12 +1,23 @@
-"""All methods on 100 classes of Tiny ImageNet, on frozen features: mAP@100, mAP@1000, mAP over the whole database.
+"""All methods on frozen features: mAP@100, mAP@1000, mAP over the whole database, mAHP@250.
 
-Queries are the test split (5,000 images), the database is the train split (30,000); of each class 130 images of
-the database, drawn anew for each seed, are for training, as in OrthoHash's ImageNet100.
+    python benchmarks/methods.py                          # Tiny ImageNet, 100 classes, the network that we use
+    python benchmarks/methods.py --hidden-layers none     # … with a linear hash layer, as in the papers
+    python benchmarks/methods.py --data fashion-mnist
+    python benchmarks/methods.py --data mosaics           # label sets
+    python benchmarks/methods.py --real-valued            # also codes before they are rounded
 
-    python benchmarks/methods.py
+tinyimagenet100: queries are the test split (5,000 images), the database is the train split (30,000); of each class
+130 images of the database, drawn anew for each seed, are for training, as in OrthoHash's ImageNet100. A method that
+learns its training images by heart gains from this, so --unseen leaves them out of the database.
 
-Images come from ../shared/data/tinyimagenet100 beside the repository; --data names another folder that holds
-train.parquet and test.parquet.
+fashion-mnist: queries are the test split (10,000), the database is the train split (60,000), of which 130 a class are
+for training.
+
+mosaics: pictures of 128 pixels put together from one to four images of tinyimagenet100, whose classes are the label
+set; 2,000 from the test split are queries, 13,000 from the train split the database, 5,000 of these for training.
+
+Classes are related by WordNet, which must be installed (Debian: wordnet-base). Images come from ../shared/data
+beside the repository; --folder names another folder that holds tinyimagenet100/train.parquet and test.parquet.
 """
 
 from __future__ import annotations
@@ -15,81 +26,197 @@ import argparse
 import json
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import hashlens as hl
 from hashlens.backbones import extract_features, load_backbone
-from hashlens.methods import METHODS, SEMANTIC, Method, OrthoHash
+from hashlens.classes import Taxonomy, open_taxonomy
+from hashlens.methods import METHODS, SEMANTIC, SHREWD, CentralSimilarityHashing, Method, OrthoHash
+from hashlens.metrics.ties import average_precision
 from hashlens.sources import FeatureArray, ImageSource
+from hashlens.sources.source import ImageArray
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "tinyimagenet100"
-TRAINING_PER_CLASS = 130
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 COMPARED: dict[str, Method] = {
     "orthohash": METHODS["orthohash"],
     "csq": METHODS["csq"],
     "mds": METHODS["mds"],
     "shc": METHODS["shc"],
+    "shrewd": METHODS["shrewd"],
+    "shrewd, no labels": SHREWD(classification_weight=0),
     "hashlens": METHODS["hashlens"],
+    "hashlens-taxonomy": METHODS["hashlens-taxonomy"],
     "orthohash, semantic centres": OrthoHash(centres=SEMANTIC),
-    "orthohash, semantic centres, margin 0.5": OrthoHash(centres=SEMANTIC, margin=0.5),
+    "orthohash, taxonomy centres": OrthoHash(centres=SEMANTIC, similarity="taxonomy"),
+    "shc, class means": CentralSimilarityHashing(centres=SEMANTIC, similarity="class-means"),
+    "shc, taxonomy": CentralSimilarityHashing(centres=SEMANTIC, similarity="taxonomy"),
 }
-FIGURES = ("mAP@100", "mAP@1000", "mAP@all")
+FIRST = ("orthohash", "csq", "mds", "shc", "shrewd", "shrewd, no labels", "hashlens", "hashlens-taxonomy")
+DEPTHS = (100, 250, 1000, None)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What is searched with, what in, and which of that can be trained on."""
+
+    queries: FeatureArray
+    database: FeatureArray
+    training_per_class: int
+    taxonomy: Taxonomy | None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=SHARED)
-    parser.add_argument("--methods", nargs="+", choices=COMPARED, default=list(COMPARED))
+    parser.add_argument("--data", choices=DATA, default="tinyimagenet100")
+    parser.add_argument("--folder", type=Path, default=SHARED)
+    parser.add_argument("--methods", nargs="+", choices=COMPARED, default=list(FIRST))
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--image-size", type=int, default=96)
+    parser.add_argument("--hidden-layers", help="such as 1024,1024, or none; the methods' own by default")
+    parser.add_argument("--unseen", action="store_true", help="search only images that were not trained on")
+    parser.add_argument("--real-valued", action="store_true", help="rank by continuous codes too")
     options = parser.parse_args()
 
-    queries = features_of(options.data / "test.parquet", options.image_size)
-    database = features_of(options.data / "train.parquet", options.image_size)
+    benchmark = DATA[options.data](options.folder)
+    figures = ["mAP@100", "mAP@1000", "mAP@all"] + (["mAHP@250"] if benchmark.taxonomy else [])
+    layers = None
+    if options.hidden_layers:
+        layers = [] if options.hidden_layers == "none" else [int(size) for size in options.hidden_layers.split(",")]
+    methods = [name for name in options.methods if benchmark.taxonomy or not COMPARED[name].needs_distance]
     header = " | ".join(f"{bits} bits" for bits in options.bits)
-    rows = []
-    for name in options.methods:
-        cells = []
+    rows: dict[str, list[str]] = {}
+    for name in methods:
         for bits in options.bits:
-            results = [run(COMPARED[name], queries, database, bits, seed) for seed in options.seeds]
-            print(json.dumps({"method": name, "bits": bits, "results": results}), flush=True)
-            cells.append(" / ".join(_mean([result[figure] for result in results]) for figure in FIGURES))
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    print(f"\n{' / '.join(FIGURES)}, mean of seeds {options.seeds}")
+            runs = [run(COMPARED[name], benchmark, bits, seed, layers, options) for seed in options.seeds]
+            print(json.dumps({"method": name, "bits": bits, "runs": runs}), flush=True)
+            for kind in runs[0]:
+                cell = " / ".join(_mean([results[kind][figure] for results in runs]) for figure in figures)
+                rows.setdefault(f"{name}{kind}", []).append(cell)
+    print(f"\n{' / '.join(figures)}, mean of seeds {options.seeds}")
     print(f"| method | {header} |\n| --- |{' --- |' * len(options.bits)}")
-    print("\n".join(rows))
+    print("\n".join(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()))
 
 
-def run(method: Method, queries: FeatureArray, database: FeatureArray, bits: int, seed: int) -> dict[str, float]:
-    """Train and evaluate once."""
+def run(
+    method: Method,
+    benchmark: Benchmark,
+    bits: int,
+    seed: int,
+    layers: list[int] | None,
+    options: argparse.Namespace,
+) -> dict[str, dict[str, float]]:
+    """Train and evaluate once: figures of binary codes under "", those of continuous codes under their name."""
+    queries, database = benchmark.queries, benchmark.database
     assert database.labels is not None
-    assert queries.labels is not None
+    training = training_items(database.labels, benchmark.training_per_class, seed)
+    taxonomy = benchmark.taxonomy
     started = time.perf_counter()
-    model = hl.fit(database.select(training_items(database.labels, seed)), method=method, bits=bits, seed=seed)
-    seconds = time.perf_counter() - started
-    report = hl.evaluate(
-        model.encode(queries), queries.labels, model.encode(database), database.labels, (100, 1000, None), bits=bits
+    model = hl.fit(
+        database.select(training), method, bits, taxonomy=taxonomy, hidden_layers=layers, seed=seed, device="cpu"
     )
-    return {figure: report[figure] for figure in FIGURES} | {"training_seconds": seconds}
+    seconds = time.perf_counter() - started
+    if options.unseen:
+        database = database.select(np.setdiff1d(np.arange(len(database)), training))
+    report = hl.evaluate(
+        model.encode(queries), queries.labels, model.encode(database), database.labels, DEPTHS,
+        taxonomy, database.class_names if taxonomy else None, bits,
+    )  # fmt: skip
+    results = {"": {name: value for name, value in report.items() if name.startswith(("mAP@", "mAHP@"))}}
+    results[""]["training_seconds"] = seconds
+    if options.real_valued:
+        results[", real-valued"] = figures_of_continuous_codes(model, queries, database, taxonomy)
+    return results
 
 
-def training_items(labels: NDArray[np.generic], seed: int) -> NDArray[np.int64]:
-    """Numbers of the training images, as many of each class."""
+def figures_of_continuous_codes(
+    model: hl.HashModel, queries: FeatureArray, database: FeatureArray, taxonomy: Taxonomy | None
+) -> dict[str, float]:
+    """mAP and mAHP of rankings by L1 distance for codes in (0, 1), else by cosine, which have no ties."""
+    asked, searched = model.continuous_codes(queries), model.continuous_codes(database)
+    assert queries.labels is not None and database.labels is not None
+    similarity = taxonomy.similarity_matrix(database.class_names) if taxonomy else None
+    ones = np.ones(len(searched), np.int64)
+    sums: dict[str, float] = {}
+    for number, code in enumerate(asked):
+        if model.hash_layer == "sigmoid":
+            distances = np.abs(searched - code).sum(1)
+        else:
+            distances = -(searched @ code) / np.linalg.norm(searched, axis=1)
+        order = np.argsort(distances, kind="stable")
+        relevant = (database.labels == queries.labels[number])[order].astype(np.int64)
+        for depth in DEPTHS:
+            name = f"mAP@{depth or 'all'}"
+            sums[name] = sums.get(name, 0.0) + average_precision(ones, relevant, depth or len(ones))[0]
+        if similarity is not None:
+            gains = similarity[queries.labels[number]][database.labels]
+            curve = np.cumsum(gains[order[:250]]) / np.cumsum(-np.sort(-gains)[:250])
+            sums["mAHP@250"] = sums.get("mAHP@250", 0.0) + float(np.trapezoid(curve, dx=1 / 250))
+    return {name: value / len(asked) for name, value in sums.items()}
+
+
+def training_items(labels: NDArray[Any], per_class: int, seed: int) -> NDArray[np.int64]:
+    """Numbers of the training items: as many of each class, or, of label sets, as many in all as that makes."""
     random = np.random.default_rng(seed)
+    if labels.ndim == 2:
+        return random.permutation(len(labels))[: per_class * labels.shape[1]]
     members = [np.flatnonzero(labels == number) for number in np.unique(labels)]
-    return np.concatenate([random.permutation(own)[:TRAINING_PER_CLASS] for own in members])
+    return np.concatenate([random.permutation(own)[:per_class] for own in members])
 
 
-def features_of(path: Path, image_size: int) -> FeatureArray:
-    """Features of all images of a table."""
-    images = hl.open_source(path)
-    assert isinstance(images, ImageSource)
+def features_of(images: ImageSource, name: str, image_size: int) -> FeatureArray:
+    """Features of all images of a source."""
     extracted = extract_features(images, load_backbone(image_size=image_size))
-    return FeatureArray(path.stem, extracted.values, images.labels, images.class_names)
+    return FeatureArray(name, extracted.values, images.labels, images.class_names)
+
+
+def tiny_imagenet(folder: Path) -> Benchmark:
+    splits = [images_of(folder / "tinyimagenet100" / f"{split}.parquet") for split in ("test", "train")]
+    queries, database = (features_of(images, images.name, 96) for images in splits)
+    return Benchmark(queries, database, 130, open_taxonomy("wordnet", database.class_names))
+
+
+def fashion_mnist(_folder: Path) -> Benchmark:
+    splits = [images_of(f"fashion-mnist:{split}") for split in ("test", "train")]
+    queries, database = (features_of(images, images.name, 64) for images in splits)
+    return Benchmark(queries, database, 130, open_taxonomy("wordnet", database.class_names))
+
+
+def mosaics(folder: Path) -> Benchmark:
+    sides = []
+    for split, count in (("test", 2_000), ("train", 13_000)):
+        images = images_of(folder / "tinyimagenet100" / f"{split}.parquet")
+        sides.append(features_of(mosaics_of(images, count), f"mosaics of {split}", 128))
+    return Benchmark(sides[0], sides[1], 50, None)
+
+
+DATA = {"tinyimagenet100": tiny_imagenet, "fashion-mnist": fashion_mnist, "mosaics": mosaics}
+
+
+def images_of(source: str | Path) -> ImageSource:
+    images = hl.open_source(source)
+    assert isinstance(images, ImageSource)
+    return images
+
+
+def mosaics_of(images: ImageSource, count: int) -> ImageArray:
+    """Pictures of one to four different images on a black square of 2 × 2, and the sets of their classes."""
+    random = np.random.default_rng(0)
+    side = 64
+    pixels = np.zeros((count, 2 * side, 2 * side, 3), np.uint8)
+    marks = np.zeros((count, len(images.class_names)), bool)
+    assert images.labels is not None
+    for number in range(count):
+        places = random.permutation(4)[: random.integers(1, 5)]
+        for place, item in zip(places, random.choice(len(images), len(places), replace=False), strict=True):
+            top, left = side * (place // 2), side * (place % 2)
+            pixels[number, top : top + side, left : left + side] = images.image(int(item)).resize((side, side))
+            marks[number, images.labels[item]] = True
+    return ImageArray(f"mosaics of {images.name}", pixels, marks, images.class_names)
 
 
 def _mean(values: list[float]) -> str:

@@ -218,7 +218,7 @@ class ImageArray(ImageSource):
         self,
         name: str,
         pixels: NDArray[np.uint8],
-        labels: NDArray[np.int64] | None = None,
+        labels: Labels | None = None,
         class_names: Sequence[str] = (),
     ) -> None:
         super().__init__(name, labels, class_names)
