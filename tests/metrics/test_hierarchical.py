@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from hashlens.classes import Taxonomy
 from hashlens.errors import BadInput
 from hashlens.metrics import evaluate
 
@@ -105,3 +106,87 @@ def test_wrong_taxonomies_are_refused(class_distances, labels, says: str) -> Non
     codes = np.array([[1] * 8, [-1] * 8])
     with pytest.raises(BadInput, match=says):
         evaluate(codes, labels, codes, labels, taxonomy=class_distances)
+
+
+def by_rank(queries, query_labels, database, database_labels, similarity, k):
+    """HP@k and AHP@k from the expected gain of every rank, which within ties is the mean of the group."""
+    precisions, averages = [], []
+    for code, label in zip(queries, query_labels, strict=True):
+        gains = similarity[label][database_labels]
+        distances = (code != database).sum(1)
+        expected = np.empty(len(database))
+        start = 0
+        for level in np.unique(distances):
+            group = distances == level
+            expected[start : start + group.sum()] = gains[group].mean()
+            start += group.sum()
+        curve = (np.cumsum(expected) / np.cumsum(np.sort(gains)[::-1]))[:k]
+        precisions.append(curve[-1])
+        averages.append(np.trapezoid(curve, dx=1 / k))
+    return np.mean(precisions), np.mean(averages)
+
+
+@pytest.mark.parametrize("size", [300, 5000])
+@pytest.mark.parametrize("smallest", [0.0, 1e-9, 1e-5, 0.2])
+def test_long_rankings_are_summed_exactly(size: int, smallest: float) -> None:
+    rng = np.random.default_rng(size)
+    queries, database = rng.choice([-1, 1], (4, 8)), rng.choice([-1, 1], (size, 8))
+    query_labels, database_labels = rng.integers(0, 5, 4), rng.integers(0, 5, size)
+    similarity = smallest + (1 - smallest) * (1 - random_distances(5, 3))
+    similarity[:, 4] = similarity[4] = smallest
+    np.fill_diagonal(similarity, 1)
+    depths = (2, 17, 250, size)
+    report = evaluate(queries, query_labels, database, database_labels, at=depths, taxonomy=1 - similarity)
+    for k in depths:
+        expected = by_rank(queries, query_labels, database, database_labels, similarity, k)
+        assert (report[f"HP@{k}"], report[f"mAHP@{k}"]) == pytest.approx(expected, rel=1e-9)
+    curve = report["curves"]["hierarchical_precision_at_k"]
+    for k, found in zip(curve["k"], curve["similarity"], strict=True):
+        expected = by_rank(queries, query_labels, database, database_labels, similarity, k)[0]
+        assert found == pytest.approx(expected, rel=1e-9)
+
+
+TREE = Taxonomy.from_edges([("animal", "cat"), ("animal", "dog"), ("thing", "animal"), ("thing", "car")])
+NAMES = ["car", "dog", "cat"]
+
+
+def test_a_taxonomy_gives_both_kinds_of_similarity() -> None:
+    rng = np.random.default_rng(1)
+    queries, database = rng.choice([-1, 1], (5, 16)), rng.choice([-1, 1], (60, 16))
+    query_labels, database_labels = rng.integers(0, 3, 5), rng.integers(0, 3, 60)
+    report = evaluate(queries, query_labels, database, database_labels, taxonomy=TREE, classes=NAMES)
+    assert [name for name in report if name.startswith("mAHP")] == [
+        f"mAHP@{k}{kind}" for kind in ("", "/wup") for k in (100, 250, 1000, "all")
+    ]
+    height = np.array([[1, 0, 0], [0, 1, 0.5], [0, 0.5, 1]])  # car, dog, cat
+    wu_palmer = np.array([[1, 2 / 5, 2 / 5], [2 / 5, 1, 4 / 6], [2 / 5, 4 / 6, 1]])
+    for similarity, suffix in ((height, ""), (wu_palmer, "/wup")):
+        expected = by_rank(queries, query_labels, database, database_labels, similarity, 60)
+        assert (report[f"HP@250{suffix}"], report[f"mAHP@all{suffix}"]) == pytest.approx(expected, rel=1e-12)
+    names = np.array(NAMES)
+    by_name = evaluate(queries, names[query_labels], database, names[database_labels], taxonomy=TREE)
+    hierarchical = {name: value for name, value in report.items() if "HP@" in name}
+    assert {name: by_name[name] for name in hierarchical} == pytest.approx(hierarchical, rel=1e-12)
+    in_their_order = evaluate(
+        queries, names[query_labels], database, names[database_labels], taxonomy=1 - height, classes=NAMES
+    )
+    assert in_their_order["mAHP@all"] == pytest.approx(report["mAHP@all"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "says"),
+    [
+        ([0, 1], {"taxonomy": TREE}, "names"),
+        ([0, 1], {"taxonomy": TREE, "classes": ["car", "bus"]}, "'bus'"),
+        ([0, 5], {"taxonomy": TREE, "classes": NAMES}, "3 classes"),
+        (["car", "bus"], {"taxonomy": TREE}, "'bus'"),
+        (["car", "bus"], {"taxonomy": TREE, "classes": NAMES}, "'bus'"),
+        ([0, 1], {"taxonomy": np.zeros((2, 2)), "classes": NAMES}, "2 classes"),
+        ([0, 1], {"taxonomy": "missing.csv", "classes": NAMES}, "missing.csv"),
+        ([0, 1], {"taxonomy": "missing.npy", "classes": NAMES}, "missing.npy"),
+    ],
+)
+def test_classes_that_do_not_fit_the_taxonomy_are_refused(labels, options, says: str) -> None:
+    codes = np.array([[1] * 8, [-1] * 8])
+    with pytest.raises(BadInput, match=says):
+        evaluate(codes, labels, codes, labels, **options)

@@ -11,7 +11,7 @@ from typing import ClassVar
 from torch import nn
 
 from hashlens.methods.method import CentreMethod, Setting
-from hashlens.methods.settings import TrainingSettings
+from hashlens.methods.settings import END_TO_END, FROZEN, TrainingSettings
 from hashlens.objectives import CentralSimilarity
 
 
@@ -34,6 +34,4 @@ class CentralSimilarityHashing(CentreMethod):
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
         if paper:  # SHC, section 4.1
             return TrainingSettings(100, 64, 1e-4, 1e-5, "annealing", "rmsprop", backbone_rate=1.0)
-        if finetune:
-            return TrainingSettings(12, 64, 1e-3, 5e-4, "cosine", backbone_rate=0.3)
-        return TrainingSettings(20, 256, 1e-3, 5e-4, "cosine", feature_dropout=0.2)
+        return END_TO_END if finetune else FROZEN

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from hashlens.methods.method import CentreMethod, Setting
-from hashlens.methods.settings import TrainingSettings
+from hashlens.methods.settings import END_TO_END, FROZEN, TrainingSettings
 from hashlens.objectives import CosineSoftmax
 
 
@@ -45,6 +45,4 @@ class OrthoHash(CentreMethod):
             if finetune:
                 return TrainingSettings(100, 256, 1e-4, 5e-4, "step")
             return TrainingSettings(10, 256, 1e-3, 5e-4, "step")
-        if finetune:
-            return TrainingSettings(12, 64, 1e-3, 5e-4, "cosine", backbone_rate=0.3)
-        return TrainingSettings(20, 256, 1e-3, 5e-4, "cosine", feature_dropout=0.2)
+        return END_TO_END if finetune else FROZEN

@@ -9,7 +9,7 @@ from torch import nn
 
 from hashlens.errors import BadInput
 from hashlens.methods.method import Method, Setting
-from hashlens.methods.settings import TrainingSettings
+from hashlens.methods.settings import END_TO_END, FROZEN, TrainingSettings
 from hashlens.objectives import Classification, DistanceMatching, EmpiricalDivergence, WeightedSum
 
 
@@ -54,6 +54,4 @@ class SHREWD(Method):
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
         if paper:
             raise BadInput("We do not know all training settings of SHREWD's paper; train without them.")
-        if finetune:
-            return TrainingSettings(12, 64, 1e-3, 5e-4, "cosine", backbone_rate=0.3)
-        return TrainingSettings(20, 256, 1e-3, 5e-4, "cosine", feature_dropout=0.2)
+        return END_TO_END if finetune else FROZEN
