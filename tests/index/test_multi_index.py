@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,8 @@ from numpy.typing import NDArray
 from hashlens.codes import pack
 from hashlens.codes.tiles import Queries, to_tiles
 from hashlens.index import HammingIndex, multi_index, scan
-from hashlens.index.multi_index import make_tables
+from hashlens.index.multi_index import Rule, make_tables
 from hashlens.index.scan import NO_MASKS
-
-ALWAYS, NEVER = (np.inf, np.inf), (0.0, 0.0)
 
 
 def codes_around(centres: int, count: int, bits: int, flips: float, seed: int = 0) -> NDArray[np.uint8]:
@@ -53,12 +52,15 @@ def test_tables_find_what_a_scan_finds(
         masks, available = np.packbits(allowed, bitorder="little").view(np.uint64), int(allowed.sum())
     k = min(k, available)
     expected = scan.nearest(tiles, count, queries.spread, k, masks)
-    found = make_tables(codes, parts, ALWAYS).nearest(queries, k, masks, refuse)
+    found = make_tables(codes, parts).nearest(queries, k, masks, refuse)
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])
 
 
-def test_costly_queries_are_left_to_the_scan() -> None:
+@pytest.mark.parametrize(
+    "rule", [Rule((1000, 1000), (0.0, 0.0)), Rule((6, 6), (np.inf, np.inf))], ids=["cost", "k"]
+)
+def test_costly_queries_are_left_to_the_scan(rule: Rule) -> None:
     codes = codes_around(1000, 1000, 64, 0.5)
     queries = Queries.of(codes[:5], 64)
     tiles = to_tiles(codes, 64)
@@ -68,7 +70,7 @@ def test_costly_queries_are_left_to_the_scan() -> None:
         asked.append(len(some))
         return scan.nearest(tiles, 1000, some.spread, 7)
 
-    found = make_tables(codes, 4, NEVER).nearest(queries, 7, NO_MASKS, by_scan)
+    found = replace(make_tables(codes, 4), rule=rule).nearest(queries, 7, NO_MASKS, by_scan)
     assert asked == [5]
     for ours, theirs in zip(found, scan.nearest(tiles, 1000, queries.spread, 7), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -78,7 +80,7 @@ def test_more_ties_than_are_kept_are_left_to_the_scan(monkeypatch: pytest.Monkey
     codes = np.repeat(codes_around(1, 1, 64, 0), 1000, axis=0)
     queries = Queries.of(codes[:1] ^ np.uint8(1), 64)
     monkeypatch.setattr(multi_index, "TIES", 0)
-    found = make_tables(codes, 4, ALWAYS).nearest(
+    found = make_tables(codes, 4).nearest(
         queries, 7, NO_MASKS, lambda some: scan.nearest(to_tiles(codes, 64), 1000, some.spread, 7)
     )
     assert found[1].tolist() == [list(range(7))]

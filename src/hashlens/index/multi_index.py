@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,30 @@ from hashlens.index.scan import NO_MASKS, Found
 FEWEST = 1 << 21  # codes; a scan of fewer takes less than a millisecond
 MOST_PARTS = 8
 LONGEST_PART = 24  # bits; a table has an entry for every value
-LOOKUP, CODE = 25.0, 1.5  # nanoseconds, measured: to look up a value, to compare one code; used to choose m
+LOOKUP, CODE = 25.0, 1.5  # nanoseconds to look up a value and to compare a code; only their ratio decides anything
 TRIAL_QUERIES = 16
-TRIAL_K = 10
+TRIAL_ALONE = 4
+TRIAL_DEPTHS = (10, 100, 1000)
 TRIALS = 3  # the fastest counts, since other work may disturb some
-LEAST_GAIN = 1.5  # over a scan
+LEAST_GAIN = 1.25  # over a scan
 TIES = 1 << 14  # codes at the distance of the k-th that are kept before a query is left to the scan
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When tables answer faster than a scan, for one query alone and for one of many, as a trial has shown.
+
+    Attributes:
+        deepest: the largest k that pays; 0 if none does.
+        budgets: expected nanoseconds of looking up, see ``LOOKUP`` and ``CODE``, at which to leave a query to the
+            scan: for the odd query that is far from everything.
+    """
+
+    deepest: tuple[int, int]
+    budgets: tuple[float, float]
+
+
+ALWAYS = Rule((1 << 62, 1 << 62), (math.inf, math.inf))
 
 
 @dataclass(frozen=True)
@@ -45,14 +63,14 @@ class Tables:
         starts: (m, S + 1) int32; entries ``starts[p, v]`` … ``starts[p, v + 1]`` − 1 of table p have the value v.
         positions: (m, n) int32, of the codes in the segment, ascending for each value.
         words: (m, n, V) uint64, the codes themselves in the same order, so that those of a value lie together.
-        scan_times: nanoseconds that a scan takes, for one query alone and for one of many on one thread.
+        rule: when to use them.
     """
 
     bounds: NDArray[np.int64]
     starts: NDArray[np.int32]
     positions: NDArray[np.int32]
     words: NDArray[np.uint64]
-    scan_times: tuple[float, float]
+    rule: Rule
 
     def nearest(
         self, queries: Queries, k: int, masks: NDArray[np.uint64], scan: Callable[[Queries], Found]
@@ -66,32 +84,44 @@ class Tables:
         Returns:
             See :func:`hashlens.index.scan.nearest`.
         """
-        words = as_words(queries.packed)
+        company = int(len(queries) >= available_threads())
+        if k > self.rule.deepest[company]:
+            return scan(queries)
         distances = np.empty((len(queries), k), np.int32)
         positions = np.empty((len(queries), k), np.int64)
-        answered = np.zeros(len(queries), np.bool_)
-        threads = available_threads()
-        budget = self.scan_times[0 if len(queries) < threads else 1] / 2
-
-        def look_up(start: int, stop: int) -> None:
-            for q in range(start, stop):
-                answered[q] = _nearest(
-                    self.bounds, self.starts, self.positions, self.words, words[q], masks, k, TIES, budget,
-                    distances[q], positions[q],
-                )  # fmt: skip
-
-        run_in_threads(look_up, even_slices(len(queries), min(len(queries), 4 * threads)))
-        left = np.flatnonzero(~answered)
+        costs = self.look_up(as_words(queries.packed), masks, self.rule.budgets[company], distances, positions)
+        left = np.flatnonzero(costs < 0)
         if len(left):
             distances[left], positions[left] = scan(queries[left])
         return distances, positions
+
+    def look_up(
+        self,
+        words: NDArray[np.uint64],
+        masks: NDArray[np.uint64],
+        budget: float,
+        distances: NDArray[np.int32],
+        positions: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Fill the (Q, k) outputs; return expected nanoseconds (Q,), negative for queries that were given up."""
+        costs = np.empty(len(words))
+
+        def some(start: int, stop: int) -> None:
+            for q in range(start, stop):
+                costs[q] = _nearest(
+                    self.bounds, self.starts, self.positions, self.words, words[q], masks, TIES, budget,
+                    distances[q], positions[q],
+                )  # fmt: skip
+
+        run_in_threads(some, even_slices(len(words), min(len(words), 4 * available_threads())))
+        return costs
 
 
 def build_tables(packed: NDArray[np.uint8], bits: int, scan: Callable[[Queries, int], Found]) -> Tables | None:
     """Tables of the codes, if they answer faster than a scan.
 
-    The codes themselves serve as trial queries. The distance of their k-th neighbours, and how often parts of
-    codes are near each other, tell what m would cost; the tables of the cheapest are built and timed.
+    The codes themselves serve as trial queries. The distance of their neighbours, and how often parts of codes are
+    near each other, tell what m would cost; the tables of the cheapest are built and timed against the scan.
 
     Args:
         packed: (n, B) packed codes.
@@ -99,28 +129,57 @@ def build_tables(packed: NDArray[np.uint8], bits: int, scan: Callable[[Queries, 
     """
     if len(packed) < FEWEST:
         return None
-    stride = len(packed) // TRIAL_QUERIES
-    asked = Queries.of(np.ascontiguousarray(packed[::stride][:TRIAL_QUERIES]), bits)
-    distances, _ = scan(asked, TRIAL_K)
-    alone = _least_seconds(lambda: scan(asked[:1], TRIAL_K))
-    batch = _least_seconds(lambda: scan(asked, TRIAL_K))
-    scan_times = alone * 1e9, batch * 1e9 * available_threads() / len(asked)
+    asked = Queries.of(np.ascontiguousarray(packed[:: len(packed) // TRIAL_QUERIES][:TRIAL_QUERIES]), bits)
+    depth = min(TRIAL_DEPTHS[0], len(packed))
+    radii = scan(asked, depth)[0][:, -1]
+    scan_time = 1e9 * min(_seconds(lambda: scan(asked[:1], depth)) for _ in range(TRIALS))
+    words = as_words(asked.packed)
     sample = as_words(np.ascontiguousarray(packed[:: max(1, len(packed) // (1 << 14))]))
     costs = {
-        parts: _expected_cost(
-            as_words(asked.packed), distances[:, -1], sample, len(packed), table_shape(bits, parts)[0]
-        )
+        parts: _expected_cost(words, radii, sample, len(packed), table_shape(bits, parts)[0])
         for parts in range(max(2, -(-8 * packed.shape[1] // LONGEST_PART)), MOST_PARTS + 1)
     }
     parts = min(costs, key=lambda parts: costs[parts], default=0)
-    if not costs or costs[parts] * LEAST_GAIN > scan_times[0]:
+    if not costs or costs[parts] * LEAST_GAIN > scan_time:
         return None
-    tables = make_tables(packed, parts, scan_times)
-    timed = _least_seconds(lambda: tables.nearest(asked[:1], TRIAL_K, NO_MASKS, lambda left: scan(left, TRIAL_K)))
-    return tables if timed * LEAST_GAIN < alone else None
+    tables = make_tables(packed, parts)
+    rule = _try(tables, [asked[i : i + 1] for i in range(TRIAL_ALONE)], [asked], scan)
+    return replace(tables, rule=rule) if any(rule.deepest) else None
 
 
-def make_tables(packed: NDArray[np.uint8], parts: int, scan_times: tuple[float, float]) -> Tables:
+def _try(
+    tables: Tables, alone: list[Queries], together: list[Queries], scan: Callable[[Queries, int], Found]
+) -> Rule:
+    deepest, budgets = [], []
+    for batches in (alone, together):
+        words = [as_words(batch.packed) for batch in batches]
+        largest, budget = 0, 0.0
+        for k in TRIAL_DEPTHS:
+            if k > tables.positions.shape[1]:
+                break
+            found = [(np.empty((len(w), k), np.int32), np.empty((len(w), k), np.int64)) for w in words]
+
+            def look_up(words: list[Any] = words, found: list[Any] = found) -> float:
+                return sum(
+                    tables.look_up(w, NO_MASKS, math.inf, *out).sum() for w, out in zip(words, found, strict=True)
+                )
+
+            def scan_all(batches: list[Queries] = batches, k: int = k) -> None:
+                for batch in batches:
+                    scan(batch, k)
+
+            expected = look_up()
+            looking, scanning = (min(_seconds(run) for _ in range(TRIALS)) for run in (look_up, scan_all))
+            if looking * LEAST_GAIN > scanning:
+                break
+            # A query is worth half of the scan that it would take anyway if it is given up.
+            largest, budget = k, expected / looking * scanning / 2 / sum(len(w) for w in words)
+        deepest.append(largest)
+        budgets.append(float(budget))
+    return Rule((deepest[0], deepest[1]), (budgets[0], budgets[1]))
+
+
+def make_tables(packed: NDArray[np.uint8], parts: int) -> Tables:
     """Tables of (n, B) packed codes cut into ``parts``."""
     words = as_words(packed)
     bounds, values, _ = table_shape(8 * packed.shape[1], parts)
@@ -133,7 +192,7 @@ def make_tables(packed: NDArray[np.uint8], parts: int, scan_times: tuple[float, 
         ),
         [(part,) for part in range(parts)],
     )
-    return Tables(bounds, starts, positions, listed, scan_times)
+    return Tables(bounds, starts, positions, listed, ALWAYS)
 
 
 def as_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -150,13 +209,10 @@ def table_shape(bits: int, parts: int) -> tuple[NDArray[np.int64], int, int]:
     return bounds, 1 << int(np.diff(bounds).max()), -(-code_bytes // 8)
 
 
-def _least_seconds(run: Callable[[], Any]) -> float:
-    taken = []
-    for _ in range(TRIALS):
-        start = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+def _seconds(run: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
 
 
 def _expected_cost(
@@ -235,8 +291,9 @@ def _list_values(words, start, stop, starts, positions, listed):
 
 
 @compiled
-def _nearest(bounds, starts, positions, words, query, masks, k, ties, budget, out_distances, out_positions):
-    """Fill the outputs and return True, or return False where a scan would be cheaper."""
+def _nearest(bounds, starts, positions, words, query, masks, ties, budget, out_distances, out_positions):
+    """Fill the (k,) outputs and return the expected cost, or return −1 where that exceeds the budget."""
+    k = len(out_distances)
     parts, _, width = words.shape
     levels = 64 * width + 2
     at_distance = np.zeros(levels, np.int64)
@@ -259,7 +316,7 @@ def _nearest(bounds, starts, positions, words, query, masks, k, ties, budget, ou
                     lookups = lookups * (part_bits - i) / (i + 1)
                 spent += lookups * LOOKUP
                 if spent > budget:
-                    return False
+                    return -1.0
                 own = _part(query, bounds[p], bounds[p + 1])
                 flips = np.int64((1 << step) - 1)
                 while flips < (1 << part_bits):
@@ -279,7 +336,7 @@ def _nearest(bounds, starts, positions, words, query, masks, k, ties, budget, ou
                         if size == capacity:
                             size = _drop_far(kept, size, limit)
                             if size == capacity:
-                                return False
+                                return -1.0
                         kept[size] = (distance << 32) | position
                         size += 1
                         at_distance[distance] += 1
@@ -290,7 +347,7 @@ def _nearest(bounds, starts, positions, words, query, masks, k, ties, budget, ou
                                 below_limit -= at_distance[limit]
                     spent += (last - first) * CODE
                     if spent > budget:
-                        return False
+                        return -1.0
                     if flips == 0:
                         break
                     # The next larger number with as many one bits.
@@ -298,19 +355,15 @@ def _nearest(bounds, starts, positions, words, query, masks, k, ties, budget, ou
                     carried = flips + lowest
                     flips = (((flips ^ carried) >> 2) // lowest) | carried
             # What has not been met differs by more than ``step`` in the parts so far, by ``step`` in the others.
-            if limit <= parts * step + p and below_limit + at_distance[limit] >= k:
+            complete = limit <= parts * step + p and below_limit + at_distance[limit] >= k
+            if complete or (step == longest and p == parts - 1):
                 size = _drop_far(kept, size, limit)
                 found = np.sort(kept[:size])
                 for i in range(k):
                     out_distances[i] = found[i] >> 32
                     out_positions[i] = found[i] & 0xFFFFFFFF
-                return True
-    size = _drop_far(kept, size, limit)
-    found = np.sort(kept[:size])
-    for i in range(k):
-        out_distances[i] = found[i] >> 32
-        out_positions[i] = found[i] & 0xFFFFFFFF
-    return True
+                return spent
+    return spent
 
 
 @compiled

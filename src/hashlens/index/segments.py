@@ -17,7 +17,7 @@ from hashlens.errors import BadInput
 from hashlens.files import replacing
 from hashlens.index import scan
 from hashlens.index.distinct import Distinct, find_distinct
-from hashlens.index.multi_index import Tables, build_tables, table_shape
+from hashlens.index.multi_index import Rule, Tables, build_tables, table_shape
 from hashlens.index.scan import NO_MASKS, Found, Ragged
 
 SEGMENT_BYTES = 1 << 27  # of packed codes; bounds the memory in which segments are written or joined
@@ -150,7 +150,8 @@ class Segment:
         if self.distinct is not None:
             entry["distinct"] = self.distinct.count
         if self.tables is not None:
-            entry["parts"], entry["scan_times"] = len(self.tables.positions), self.tables.scan_times
+            entry["parts"] = len(self.tables.positions)
+            entry["rule"] = [self.tables.rule.deepest, self.tables.rule.budgets]
         return entry
 
     @classmethod
@@ -177,13 +178,13 @@ class Segment:
         if "words" in files:
             _, listed = segment._searched()
             bounds, values, words = table_shape(bits, entry["parts"])
-            alone, batch = entry["scan_times"]
+            deepest, budgets = (tuple(pair) for pair in entry["rule"])
             segment.tables = Tables(
                 bounds,
                 _map(folder / files["values"], (entry["parts"], values + 1), np.dtype(np.int32)),
                 _map(folder / files["positions"], (entry["parts"], listed), np.dtype(np.int32)),
                 _map(folder / files["words"], (entry["parts"], listed, words), np.dtype(np.uint64)),
-                (float(alone), float(batch)),
+                Rule(deepest, budgets),
             )
         return segment
 
