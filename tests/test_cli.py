@@ -15,6 +15,7 @@ import pytest
 
 import hashlens as hl
 from hashlens import cli
+from small_wordnet import offset, write_wordnet
 
 
 @pytest.fixture
@@ -200,6 +201,122 @@ def test_centres_follow_a_similarity(run, tmp_path: Path) -> None:
     check_refusal(run("centres", *options, "--min-distance", 20), "largest minimum distance")
     check_refusal(run("centres", "--bits", 24, "-o", tmp_path / "H.npy"), "how many classes")
     check_refusal(run("centres", *options, "--classes", 5), "12 classes")
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Images of classes that the small WordNet knows, in flat folders, and in nested ones beside them."""
+    monkeypatch.setenv("WNSEARCHDIR", str(write_wordnet(tmp_path / "wordnet")))
+    for name in (
+        "flat/crane",
+        "flat/heron",
+        "flat/cat",
+        "flat/ankle boot",
+        "deep/pets/cat",
+        "deep/pets/dog",
+        "deep/rock",
+    ):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "1.png").write_bytes(b"not looked at")
+    return tmp_path
+
+
+def test_taxonomy_of_flat_folders_is_from_wordnet(run, zoo: Path) -> None:
+    status, output, error = run("taxonomy", zoo / "flat", "-o", zoo / "new" / "tree.csv")
+    assert (status, "tree.png" in error) == (0, True)
+    tree = hl.classes.read_taxonomy(zoo / "new" / "tree.csv")
+    assert set(tree.leaves) == {"crane", "heron", "cat", "ankle boot"}
+    assert tree.parents("crane") == ("bird.n.01",)
+    assert output.startswith(tree.to_text() + "\n")
+    assert re.search(r"crane +│ crane.n.03 +│ what crane is +│ crane.n.02", output)
+    assert "a kind of boot.n.01" in output
+    assert "│ heron" not in output
+    assert re.search(r"classes +4\b", output)
+    assert re.search(rf"height +{tree.height}\b", output)
+    assert (zoo / "new" / "tree.png").read_bytes().startswith(b"\x89PNG")
+
+    _, output, _ = run("taxonomy", zoo / "flat", "--sense", "crane=crane.n.02", "--sense", "cat=heron")
+    assert re.search(r"crane +│ crane.n.02", output)
+    assert re.search(r"cat +│ heron.n.01", output)
+    # What was saved is a taxonomy for the same images, and by itself.
+    for words in ((zoo / "flat", "--taxonomy", zoo / "new" / "tree.csv"), (zoo / "new" / "tree.csv",)):
+        status, output, _ = run("taxonomy", *words)
+        assert (status, output.startswith(tree.to_text() + "\n")) == (0, True)
+        assert re.search(r"classes +4\b", output)
+
+
+def test_taxonomy_of_nested_folders(run, zoo: Path) -> None:
+    status, output, _ = run("taxonomy", zoo / "deep")
+    assert status == 0
+    assert output.startswith("(root)\n  pets\n    pets/cat\n    pets/dog\n  rock\n")
+    assert re.search(r"shape +tree", output)
+    _, output, _ = run("taxonomy", zoo / "deep", "--taxonomy", "wordnet", "--sense", "rock=fur")
+    assert "mammal.n.01\n" in output
+    assert re.search(r"shape +DAG, 1 with several parents", output)
+
+
+def test_a_long_taxonomy_is_shortened(run, tmp_path: Path) -> None:
+    (tmp_path / "tree.txt").write_text("".join(f"root leaf{number}\n" for number in range(200)))
+    assert "… 141 more" in run("taxonomy", tmp_path / "tree.txt")[1]
+    assert "  leaf199\n" in run("taxonomy", tmp_path / "tree.txt", "--whole")[1]
+
+
+def test_taxonomy_says_what_ids_are(run, zoo: Path) -> None:
+    for word in ("dog", "cat"):
+        folder = zoo / "ids" / f"n{offset(word)}"
+        folder.mkdir(parents=True)
+        (folder / "1.png").write_bytes(b"not looked at")
+    assert f"n{offset('dog')} (dog)" in run("taxonomy", zoo / "ids")[1]
+
+
+def test_taxonomy_refuses(run, zoo: Path) -> None:
+    flat = zoo / "flat"
+    check_refusal(run("taxonomy", zoo / "nowhere"), "nowhere")
+    check_refusal(run("taxonomy", flat, "--taxonomy", "nothing.csv"), r"no taxonomy nothing\.csv")
+    check_refusal(run("taxonomy", flat, "--taxonomy", "folders"), "nested folders")
+    check_refusal(run("taxonomy", flat, "--sense", "crane"), "NAME=SYNSET")
+    check_refusal(run("taxonomy", flat, "--sense", "krane=crane.n.01"), "'krane'")
+    (zoo / "tree.csv").write_text("animal,crane\nanimal,heron\nanimal,cats\n")
+    check_refusal(run("taxonomy", flat, "--taxonomy", zoo / "tree.csv"), "'ankle boot' is not in the taxonomy")
+    (zoo / "tree.csv").write_text("a,b\nb,a\n")
+    check_refusal(run("taxonomy", zoo / "tree.csv"), r"tree\.csv, line 2: the taxonomy has a cycle")
+    (zoo / "plain").mkdir()
+    (zoo / "plain" / "1.png").write_bytes(b"not looked at")
+    check_refusal(run("taxonomy", zoo / "plain"), "has no labels")
+
+
+def test_centres_follow_a_taxonomy(run, zoo: Path) -> None:
+    def centres(*words: object) -> np.ndarray:
+        status, _, _ = run("centres", "--bits", 16, "-o", zoo / "H.npy", *words)
+        assert status == 0
+        return np.load(zoo / "H.npy")
+
+    (zoo / "tree.txt").write_text("thing animal\nthing stone\nanimal cat\nanimal dog\nstone rock\n")
+    names = ("cat", "dog", "rock")
+    similarity = hl.classes.taxonomy_similarity(hl.classes.read_taxonomy(zoo / "tree.txt"), names)
+    expected = hl.centres.semantic(similarity, 16, seed=0)
+    np.testing.assert_array_equal(centres("--taxonomy", zoo / "tree.txt"), expected)
+    # With a source, classes are in its order.
+    of_source = centres("--taxonomy", zoo / "tree.txt", "--source", zoo / "deep")
+    np.testing.assert_array_equal(of_source, expected)
+    (zoo / "tree.txt").write_text("thing stone\nthing animal\nstone rock\nanimal dog\nanimal cat\n")
+    np.testing.assert_array_equal(centres("--taxonomy", zoo / "tree.txt", "--source", zoo / "deep"), expected)
+    assert centres("--taxonomy", "folders", "--source", zoo / "deep").shape == (3, 16)
+    assert centres("--taxonomy", "wordnet", "--source", zoo / "flat").shape == (4, 16)
+    assert centres("--source", zoo / "flat").shape == (4, 16)
+
+    lines = ["," + ",".join(names)]
+    lines += [f"{name}," + ",".join(map(repr, row.tolist())) for name, row in zip(names, similarity, strict=True)]
+    (zoo / "S.csv").write_text("\n".join(lines))
+    np.testing.assert_array_equal(centres("--similarity", zoo / "S.csv"), expected)
+
+    options = ("centres", "--bits", 16, "-o", zoo / "H.npy")
+    check_refusal(run(*options, "--taxonomy", "wordnet"), "--source")
+    check_refusal(run(*options, "--taxonomy", zoo / "tree.txt", "--classes", 4), "3 classes")
+    check_refusal(run(*options, "--taxonomy", zoo / "tree.txt", "--similarity", zoo / "S.csv"), "leave one")
+    check_refusal(run(*options, "--similarity", zoo / "S.csv", "--source", zoo / "flat"), "'ankle boot'")
+    (zoo / "S.csv").write_text("\n")
+    check_refusal(run(*options, "--similarity", zoo / "S.csv"), r"S\.csv needs the names")
 
 
 @pytest.mark.parametrize("similarity", ["confusion", "class-means", "S.csv"])
