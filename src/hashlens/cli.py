@@ -447,6 +447,7 @@ def info(
             + ("trained too" if config["finetuned"] else "frozen")
             if backbone
             else f"none: {config['feature_dimension']} given features",
+            "hidden layers": ", ".join(map(str, config["hidden_layers"])) or "none",
             "classes": f"{len(config['class_names'])}: {', '.join(config['class_names'][:8])}"
             + (" …" if len(config["class_names"]) > 8 else ""),
             "trained on": f"{training['images']:,} images of {training['source']}, seed {training['seed']}",
