@@ -139,6 +139,13 @@ def test_a_short_way_round_counts_for_wu_palmer() -> None:
     assert Slow(edges).wu_palmer("x", "y") == pytest.approx(4 / (4 + 2 + 1))
 
 
+@pytest.mark.parametrize("first", ["p", "q"])
+def test_of_two_deepest_subsumers_the_nearer_counts_for_wu_palmer(first: str) -> None:
+    edges = [("p", "x"), ("p", "y"), ("q", "m"), ("m", "x"), ("q", "y")]
+    tops = [("r", first), ("r", "q" if first == "p" else "p")]
+    assert Taxonomy([*tops, *edges]).wu_palmer("x", "y") == pytest.approx(4 / (4 + 1 + 1))
+
+
 @given(edges=trees | dags, seed=st.integers(0, 100))
 def test_everything_follows_its_definition(edges: Edges, seed: int) -> None:
     taxonomy, slow = Taxonomy(edges), Slow(edges)

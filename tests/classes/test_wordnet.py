@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import random
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hashlens.classes import Taxonomy, open_taxonomy, wordnet_senses, wordnet_taxonomy
 from hashlens.classes.wordnet_nouns import WordNetNouns
 from hashlens.errors import BadInput
-from small_wordnet import offset, write_wordnet
+from small_wordnet import OFFSETS, offset, write_wordnet
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,7 @@ def test_the_words_of_a_path() -> None:
     # Not a folder: other words for the same thing, of which the most special counts.
     assert meanings(["T-shirt/top", "boot"]) == ["jersey.n.01", "boot.n.01"]
     assert meanings(["top/T-shirt", "boot"]) == ["jersey.n.01", "boot.n.01"]
+    assert wordnet_senses(["T-shirt/jersey", "cat"])[0].others == ()
     assert meanings(["clothing/boot", "cat"]) == ["boot.n.01", "cat.n.01"]
 
 
@@ -84,6 +86,36 @@ def test_homonyms_by_what_pictures_show() -> None:
     assert meanings(["gratitude"]) == ["gratitude.n.01"]
     # Crane the poet is a single person, so the first of the kinds is taken.
     assert meanings(["crane"]) == ["crane.n.02"]
+
+
+def test_the_sense_with_the_highest_score_is_taken() -> None:
+    nouns = WordNetNouns.find()
+    everything = Taxonomy(
+        (nouns.name(parent), nouns.name(one)) for one in OFFSETS for parent in nouns.synset(one).hypernyms
+    )
+    words = ["crane", "turtle", "heron", "lizard", "bulldozer", "boot", "tiger", "leopard", "cat", "trout", "chair"]
+    ambiguous = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        names = rng.sample(words, rng.randint(2, 6))
+        found = wordnet_senses(names)
+        meanings = []  # of each class, in WordNet's order
+        for name, sense in zip(names, found, strict=True):
+            order = [nouns.name(one) for one in nouns.senses(name)]
+            meanings.append(sorted([sense.synset, *sense.others], key=order.index))
+        for number, sense in enumerate(found):
+            scores = []
+            for rank, own in enumerate(meanings[number]):
+                nearest = sorted(
+                    max(everything.wu_palmer(own, other) for other in others)
+                    for place, others in enumerate(meanings)
+                    if place != number
+                )[-3:]
+                scores.append(sum(nearest) / len(nearest) - 0.05 * rank)
+            taken = scores[meanings[number].index(sense.synset)]
+            assert taken == pytest.approx(max(scores))
+            ambiguous += len(scores) > 1
+    assert ambiguous > 50
 
 
 def test_what_else_a_name_could_mean() -> None:
@@ -120,6 +152,10 @@ def test_the_taxonomy() -> None:
     assert set(taxonomy.leaves) == set(names)
     assert taxonomy.distance_matrix(names)[0].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert open_taxonomy("wordnet", names) == taxonomy
+
+
+def test_single_things_lie_below_what_they_are() -> None:
+    assert wordnet_taxonomy(["crane", "woman"], {"crane": "crane.n.01"}).parents("crane") == ("person.n.01",)
 
 
 def test_classes_of_one_meaning_and_above_others_are_leaves_too() -> None:
