@@ -18,6 +18,7 @@ import hashlens as hl
 from hashlens.backbones import extraction
 from hashlens.errors import BadInput
 from hashlens.index import Catalogue
+from hashlens.index import catalogue as catalogue_module
 from hashlens.models import HashModel, SkippedImagesWarning
 
 KILLED_INDEXER = """
@@ -172,26 +173,110 @@ def test_a_killed_indexer_loses_nothing_that_was_committed(tmp_path: Path, model
     check_holds_exactly(catalogue, tmp_path / "photos")
 
 
-@pytest.mark.parametrize("damage", ["missing", "stale"])
-def test_arrays_are_made_again_from_the_database(catalogue: Catalogue, photos: Path, damage: str) -> None:
-    (array,) = catalogue.folder.glob("codes-*.npy")
-    if damage == "missing":
-        array.unlink()
-    else:
-        with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as database:
-            database.execute("DELETE FROM images WHERE path LIKE '%/7.png'")
-            database.execute("UPDATE properties SET value = value + 1 WHERE name = 'generation'")
-        (photos / "7" / "7.png").unlink()
-    check_holds_exactly(catalogue, photos)
-    assert len(list(catalogue.folder.glob("codes-*.npy"))) == 1
+def codes_folder(catalogue: Catalogue) -> Path:
+    (folder,) = catalogue.folder.glob("codes-*")
+    return folder
 
 
-def test_damaged_arrays_are_removed_with_a_sentence(catalogue: Catalogue, photos: Path) -> None:
-    (array,) = catalogue.folder.glob("codes-*.npy")
-    array.write_bytes(b"nonsense")
-    with pytest.raises(BadInput, match="run the command again"):
-        catalogue.index()
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(shutil.rmtree, id="missing"),
+        pytest.param(lambda folder: (folder / "index.json").write_text("{"), id="half a manifest"),
+        pytest.param(lambda folder: next(folder.glob("codes-*.npy")).write_bytes(b"nonsense"), id="nonsense"),
+        pytest.param(lambda folder: hl.HammingIndex.build(np.ones((40, 24)), folder=folder), id="other bits"),
+        pytest.param(lambda folder: hl.HammingIndex.build(np.ones((41, 20)), folder=folder), id="other size"),
+    ],
+)
+def test_codes_are_laid_out_again_from_the_database(catalogue: Catalogue, photos: Path, damage) -> None:
+    damage(codes_folder(catalogue))
     check_holds_exactly(catalogue, photos)
+    assert codes_folder(catalogue).is_dir()
+
+
+def test_any_change_to_the_database_reaches_the_search(catalogue: Catalogue, photos: Path) -> None:
+    with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as database:
+        database.execute("DELETE FROM images WHERE path LIKE '%/7.png'")
+        database.execute(
+            "UPDATE images SET code = (SELECT code FROM images WHERE path LIKE '%/3.png') WHERE path LIKE '%/4.png'"
+        )
+    (photos / "7" / "7.png").unlink()
+    shutil.copy(photos / "3" / "3.png", photos / "4" / "4.png")
+    check_holds_exactly(catalogue, photos)
+
+
+def test_few_new_images_leave_the_codes_of_the_others_where_they_are(catalogue: Catalogue, photos: Path) -> None:
+    write_digits(photos, range(100, 200))
+    catalogue.update(hl.open_source(photos))
+    before = {path.name for path in codes_folder(catalogue).glob("*.npy")}
+    write_digits(photos, range(200, 204))
+    catalogue.update(hl.open_source(photos))
+    assert before < {path.name for path in codes_folder(catalogue).glob("*.npy")}
+    check_holds_exactly(catalogue, photos)
+
+
+def test_a_search_index_that_was_saved_but_not_noted_is_made_again(catalogue: Catalogue, photos: Path) -> None:
+    write_digits(photos, range(40, 45))
+    catalogue.update(hl.open_source(photos))
+    with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as database:  # as if killed before the commit
+        database.execute("UPDATE properties SET value = 40 WHERE name = 'positions'")
+        database.execute("UPDATE images SET position = NULL WHERE position >= 40")
+    check_holds_exactly(catalogue, photos)
+
+
+def test_many_removed_images_do_not_stay_in_the_way(
+    catalogue: Catalogue, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue_module, "FEWEST_HOLES", 0)
+    for path in sorted(photos.glob("*/*.png"))[:30]:
+        path.unlink()
+    catalogue.update(hl.open_source(photos))
+    assert catalogue.index().next_id == len(catalogue) == 10
+    check_holds_exactly(catalogue, photos)
+
+
+def test_an_index_of_the_first_format_is_brought_forward(catalogue: Catalogue, photos: Path) -> None:
+    with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as database:
+        database.executescript(
+            "DROP TRIGGER image_removed; DROP TRIGGER image_changed; DROP TABLE vacated;"
+            "DROP INDEX images_position;"
+            "ALTER TABLE images DROP COLUMN position; UPDATE properties SET value = 1 WHERE name = 'version';"
+            "DELETE FROM properties WHERE name IN ('codes', 'positions');"
+            "INSERT INTO properties VALUES ('generation', 3)"
+        )
+    shutil.rmtree(codes_folder(catalogue))
+    (catalogue.folder / "codes-3.npy").write_bytes(b"of the first format")
+    old = Catalogue.open(catalogue.folder)
+    check_holds_exactly(old, photos)
+    assert codes_folder(old).is_dir()
+    (photos / "0" / "0.png").unlink()
+    old.update(hl.open_source(photos))
+    check_holds_exactly(old, photos)
+
+
+def test_search_among_some_labels(catalogue: Catalogue, photos: Path) -> None:
+    query = catalogue.model().encode(photos / "3" / "3.png")
+    every = catalogue.search(query, 1000)[0]
+    for labels in (["3"], ["3", "5"]):
+        wanted = [hit for hit in every if set(hit.labels) & set(labels)]
+        found = catalogue.search(query, 1000, labels=labels)[0]
+        assert [(hit.path, hit.distance) for hit in found] == [(hit.path, hit.distance) for hit in wanted]
+        assert [hit.rank for hit in found] == list(range(1, len(wanted) + 1))
+    with pytest.raises(BadInput, match="label 'cat'"):
+        catalogue.search(query, labels=["3", "cat"])
+    check_holds_exactly(catalogue, photos)
+
+
+def test_search_with_an_indexed_image_finds_the_others(catalogue: Catalogue, photos: Path) -> None:
+    path = photos / "3" / "3.png"
+    every = catalogue.search(catalogue.model().encode(path), 1000)[0]
+    others = [hit.path for hit in every if hit.path != str(path)]
+    (found,) = catalogue.search_paths([path], 1000)
+    assert [hit.path for hit in found] == others
+    (found,) = catalogue.search_paths([str(path)], 2, labels=["5"])
+    assert [hit.path for hit in found] == [hit.path for hit in every if hit.labels == ("5",)][:2]
+    with pytest.raises(BadInput, match="not in the index"):
+        catalogue.search_paths([photos / "nowhere.png"])
 
 
 def test_an_empty_index_finds_nothing(tmp_path: Path, model: HashModel, photos: Path) -> None:

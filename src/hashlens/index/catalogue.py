@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.codes.packing import to_words
 from hashlens.errors import BadInput
 from hashlens.files import replacing
 from hashlens.index.hamming import HammingIndex
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from hashlens.sources import Skipped, Source
 
 FORMAT = "hashlens-index"
-VERSION = 1
+VERSION = 2
 DATABASE_FILE = "catalogue.sqlite"
 MODEL_FOLDER = "model"
+MOST_HOLES, FEWEST_HOLES = 2, 1000  # codes of removed images make the index be built anew beyond these
+ROWS_AT_ONCE = 1 << 16
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS properties (name TEXT PRIMARY KEY, value NOT NULL);
@@ -41,6 +43,21 @@ CREATE TABLE IF NOT EXISTS images (
     code BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS skipped (path TEXT PRIMARY KEY, source TEXT NOT NULL, reason TEXT NOT NULL);
+"""
+# Triggers note whatever makes the codes for searching differ from the images, so that no change can be forgotten.
+_POSITIONS = """
+ALTER TABLE images ADD COLUMN position INTEGER;
+CREATE UNIQUE INDEX images_position ON images (position);
+CREATE TABLE vacated (position INTEGER PRIMARY KEY);
+CREATE TRIGGER image_removed AFTER DELETE ON images WHEN OLD.position IS NOT NULL BEGIN
+    INSERT INTO vacated VALUES (OLD.position);
+END;
+CREATE TRIGGER image_changed AFTER UPDATE OF code ON images
+WHEN OLD.position IS NOT NULL AND OLD.code IS NOT NEW.code BEGIN
+    INSERT INTO vacated VALUES (OLD.position);
+    UPDATE images SET position = NULL WHERE id = NEW.id;
+END;
+INSERT INTO properties VALUES ('codes', 0), ('positions', 0);
 """
 _UPSERT = """
 INSERT INTO images (path, source, label, size, mtime, code) SELECT path, ?, label, size, mtime, ? FROM listed
@@ -84,11 +101,11 @@ class Hit:
 
 
 class Catalogue:
-    """A folder with a database of indexed images, the arrays to search them, and the model that encoded them.
+    """A folder with a database of indexed images, their codes laid out for searching, and the model.
 
-    The database (SQLite) is the truth. The array of codes is derived from it, mapped into memory when
-    something is searched, and made again when it is missing or older than the database. Every batch of images
-    is one transaction, so a process that is killed loses at most the batch it was at.
+    The database (SQLite) is the truth. A :class:`HammingIndex` beside it holds the codes again; it is brought up to
+    date with what changed when something is searched, and made again when it is missing or damaged. Every batch
+    of images is one transaction, so a process that is killed loses at most the batch it was at.
 
     Use :meth:`create` or :meth:`open`.
 
@@ -103,7 +120,9 @@ class Catalogue:
             properties = _properties(database)
         if properties.get("format") != FORMAT:
             raise BadInput(f"{folder / DATABASE_FILE} is not the catalogue of a HashLens index.")
-        if properties["version"] != VERSION:
+        if properties["version"] == 1:
+            self._add_positions()
+        elif properties["version"] != VERSION:
             raise BadInput(f"{folder} has format version {properties['version']}; this HashLens reads {VERSION}.")
         self.bits = int(properties["bits"])
         self._model_fingerprint = str(properties["model"])
@@ -156,10 +175,10 @@ class Catalogue:
             HashModel.load(folder / MODEL_FOLDER).adapt(adapt_to, device).save(folder / MODEL_FOLDER)
         # The database appears at once and complete, so that no other process sees half of it.
         with replacing(folder / DATABASE_FILE) as temporary, closing(sqlite3.connect(temporary)) as database:
-            database.executescript(_SCHEMA)
+            database.executescript(_SCHEMA + _POSITIONS)
             properties = {
                 "format": FORMAT, "version": VERSION, "bits": model.bits, "model": fingerprint,
-                "adapted": adapt_to is not None, "generation": 0,
+                "adapted": adapt_to is not None,
             }  # fmt: skip
             with database:
                 database.executemany("INSERT INTO properties VALUES (?, ?)", properties.items())
@@ -214,8 +233,6 @@ class Catalogue:
             with database:
                 changes.removed = _remove_missing(database, source)
                 _follow_labels(database, source)
-                if changes.removed:
-                    _bump(database)
             waiting = _waiting(database)
             known = {item for item, is_known in waiting if is_known}
             items = np.array([item for item, _ in waiting], np.int64)
@@ -233,59 +250,144 @@ class Catalogue:
                             ),
                         )
                         _note_skipped(database, source, skipped)
-                        _bump(database)
                     changes.changed += len(known.intersection(encoded))
                     changes.added += len(encoded) - len(known.intersection(encoded))
                     changes.removed += len(known.intersection(item for item, _ in skipped))
                     changes.skipped += [one for _, one in skipped]
                     advance(len(batch.items) + len(batch.skipped))
-        self._array()
+        self.index()
         return changes
 
-    def index(self) -> tuple[HammingIndex, NDArray[np.int64]]:
-        """The codes, mapped into memory, and the (N,) catalogue ids of their rows."""
-        array = self._array()
-        packed = np.ascontiguousarray(array[1:].T).view(np.uint8)[:, : (self.bits + 7) // 8]
-        return HammingIndex.build(packed, self.bits), array[0].view(np.int64)
+    def index(self) -> HammingIndex:
+        """The codes of all images, up to date and mapped into memory; ids are ``position`` in the database."""
+        with self._up_to_date() as (_, index):
+            return index
 
-    def search(self, codes: ArrayLike, k: int = 10) -> list[list[Hit]]:
-        """The ``k`` images nearest to each query, see :meth:`HammingIndex.search`; one list per query."""
-        index, ids = self.index()
-        distances, rows = index.search(codes, k)
-        found = ids[rows]
-        with self._connect() as database:
-            described = dict(_describe(database, np.unique(found).tolist()))
-        return [
-            [
-                Hit(rank, int(distance), *described[int(identifier)])
-                for rank, (distance, identifier) in enumerate(zip(*row, strict=True), start=1)
-                if int(identifier) in described  # unless removed since the arrays were opened
-            ]
-            for row in zip(distances, found, strict=True)
-        ]
+    def search(self, codes: ArrayLike, k: int = 10, labels: Sequence[str] = ()) -> list[list[Hit]]:
+        """The images nearest to each query.
 
-    def _array(self) -> NDArray[np.uint64]:
-        """(1 + W, N) uint64: ids, then the words of the codes; made if need be."""
+        Args:
+            codes, k: as for :meth:`HammingIndex.search`.
+            labels: find only images that have one of these labels; all images if there are none.
+
+        Returns:
+            One list per query, of ``k`` hits or as many as there are.
+
+        Raises:
+            BadInput: no image has one of the labels, or as for :meth:`HammingIndex.search`.
+        """
+        with self._up_to_date() as (database, index):
+            allow = self._labelled(database, labels) if labels else None
+            return _as_hits(database, *index.search(codes, k, allow))
+
+    def search_paths(
+        self, paths: Sequence[str | os.PathLike[str]], k: int = 10, labels: Sequence[str] = ()
+    ) -> list[list[Hit]]:
+        """The images nearest to images of the catalogue, without encoding anything; an image does not find itself.
+
+        Args:
+            paths: as :attr:`Hit.path` gives them.
+            k, labels: as for :meth:`search`.
+
+        Raises:
+            BadInput: a path is not in the catalogue, or as for :meth:`search`.
+        """
+        with self._up_to_date() as (database, index):
+            positions = []
+            for path in paths:
+                row = database.execute("SELECT position FROM images WHERE path = ?", (os.fspath(path),)).fetchone()
+                if row is None:
+                    raise BadInput(f"{path} is not in the index {self.folder}.")
+                positions.append(row[0])
+            allow = self._labelled(database, labels) if labels else None
+            return _as_hits(database, *index.search_ids(positions, k, allow))
+
+    def _labelled(self, database: sqlite3.Connection, labels: Sequence[str]) -> NDArray[np.int64]:
+        """Positions of the images that have one of the labels."""
+        having = "SELECT position FROM images WHERE EXISTS (SELECT 1 FROM json_each(images.label) WHERE value = ?)"
+        found = []
+        for label in labels:
+            positions = [position for (position,) in database.execute(having, (label,))]
+            if not positions:
+                raise BadInput(f"No image in {self.folder} has the label {label!r}.")
+            found += positions
+        return np.array(found, np.int64)
+
+    @contextmanager
+    def _up_to_date(self) -> Iterator[tuple[sqlite3.Connection, HammingIndex]]:
+        """The codes as the database has them, in a transaction, so that what is read from it belongs to them."""
         with self._connect() as database:
-            database.execute("BEGIN")  # what is read below belongs together
-            generation = _properties(database)["generation"]
-            path = self.folder / f"codes-{generation}.npy"
-            if not path.is_file():
-                rows = database.execute("SELECT id, code FROM images ORDER BY id").fetchall()
-                _write_array(path, rows, (self.bits + 7) // 8)
-            database.rollback()
-        for other in self.folder.glob("codes-*.npy"):
-            if other != path:
-                try:
-                    other.unlink(missing_ok=True)
-                except OSError:
-                    continue  # another process on Windows still has it open; the next update removes it
+            database.execute("BEGIN")
+            index = None if _is_stale(database) else self._open_index(database)
+            if index is None:
+                database.rollback()
+                database.execute("BEGIN IMMEDIATE")  # one process at a time brings the index up to date
+                index = self._bring_up_to_date(database)
+            try:
+                yield database, index
+            finally:
+                database.commit()
+
+    def _open_index(self, database: sqlite3.Connection) -> HammingIndex | None:
+        properties = _properties(database)
         try:
-            # Copy-on-write, since kernels are compiled for writable arrays; nothing is ever written.
-            return np.asarray(np.load(path, mmap_mode="c"))
-        except (OSError, ValueError):
-            path.unlink(missing_ok=True)
-            raise BadInput(f"{path} was damaged and has been removed; run the command again.") from None
+            index = HammingIndex.open(self._codes_folder(properties["codes"]))
+        except BadInput:  # missing or damaged; it can be made again
+            return None
+        return index if index.next_id == properties["positions"] and index.bits == self.bits else None
+
+    def _bring_up_to_date(self, database: sqlite3.Connection) -> HammingIndex:
+        index = self._open_index(database)
+        vacated = np.array([row[0] for row in database.execute("SELECT position FROM vacated")], np.int64)
+        images = database.execute("SELECT count(*) FROM images").fetchone()[0]
+        if index is None or index.next_id > MOST_HOLES * images + FEWEST_HOLES:
+            return self._build_index(database)
+        index.remove(vacated[index.contains(vacated)])
+        new = database.execute("SELECT id, code FROM images WHERE position IS NULL ORDER BY id").fetchall()
+        if new:
+            codes = np.frombuffer(b"".join(code for _, code in new), np.uint8).reshape(len(new), -1)
+            ids = index.add(codes).tolist()
+            database.executemany(
+                "UPDATE images SET position = ? WHERE id = ?",
+                zip(ids, (identifier for identifier, _ in new), strict=True),
+            )
+        index.save(self._codes_folder(_properties(database)["codes"]))
+        _note_positions(database, index)
+        return index
+
+    def _build_index(self, database: sqlite3.Connection) -> HammingIndex:
+        """Codes of all images in a new folder, since others may be searching the old one."""
+        number = _properties(database)["codes"] + 1
+        for old in self.folder.glob("codes-*"):
+            if old.is_dir():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.unlink(missing_ok=True)
+        index = HammingIndex.build(_stored_codes(database, self.bits), self.bits, self._codes_folder(number))
+        database.execute("UPDATE images SET position = NULL")
+        database.execute(
+            "UPDATE images SET position = place - 1 "
+            "FROM (SELECT id AS this, row_number() OVER (ORDER BY id) AS place FROM images) WHERE id = this"
+        )
+        database.execute("UPDATE properties SET value = ? WHERE name = 'codes'", (number,))
+        _note_positions(database, index)
+        return index
+
+    def _codes_folder(self, number: int) -> Path:
+        return self.folder / f"codes-{number}"
+
+    def _add_positions(self) -> None:
+        """Bring a database of format version 1 to version 2."""
+        with self._connect() as database:
+            try:
+                database.executescript(
+                    f"BEGIN IMMEDIATE; {_POSITIONS} DELETE FROM properties WHERE name = 'generation';"
+                    "UPDATE properties SET value = 2 WHERE name = 'version'; COMMIT;"
+                )
+            except sqlite3.OperationalError:
+                database.rollback()
+                if _properties(database)["version"] == 1:  # else another process has done it in the meantime
+                    raise
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -302,9 +404,37 @@ def _properties(database: sqlite3.Connection) -> dict[str, Any]:
     return dict(database.execute("SELECT name, value FROM properties"))
 
 
-def _bump(database: sqlite3.Connection) -> None:
-    """Mark the arrays as stale, in the transaction that makes them so."""
-    database.execute("UPDATE properties SET value = value + 1 WHERE name = 'generation'")
+def _is_stale(database: sqlite3.Connection) -> bool:
+    """Whether images have changed since the index was brought up to date."""
+    unplaced = "SELECT EXISTS (SELECT 1 FROM images WHERE position IS NULL) OR EXISTS (SELECT 1 FROM vacated)"
+    return bool(database.execute(unplaced).fetchone()[0])
+
+
+def _note_positions(database: sqlite3.Connection, index: HammingIndex) -> None:
+    database.execute("DELETE FROM vacated")
+    database.execute("UPDATE properties SET value = ? WHERE name = 'positions'", (index.next_id,))
+
+
+def _stored_codes(database: sqlite3.Connection, bits: int) -> Iterator[NDArray[np.uint8]]:
+    """The codes of all images by id, in batches, the first of them empty."""
+    code_bytes = -(-bits // 8)
+    yield np.empty((0, code_bytes), np.uint8)
+    cursor = database.execute("SELECT code FROM images ORDER BY id")
+    while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        yield np.frombuffer(b"".join(code for (code,) in rows), np.uint8).reshape(-1, code_bytes)
+
+
+def _as_hits(
+    database: sqlite3.Connection, distances: NDArray[np.int32], positions: NDArray[np.int64]
+) -> list[list[Hit]]:
+    described = dict(_describe(database, np.unique(positions).tolist()))
+    return [
+        [
+            Hit(rank, int(distance), *described[int(position)])
+            for rank, (distance, position) in enumerate(zip(*row, strict=True), start=1)
+        ]
+        for row in zip(distances, positions, strict=True)
+    ]
 
 
 def _list_items(database: sqlite3.Connection, source: Source) -> None:
@@ -355,19 +485,8 @@ def _note_skipped(database: sqlite3.Connection, source: Source, skipped: Sequenc
 
 
 def _describe(
-    database: sqlite3.Connection, ids: Sequence[int]
+    database: sqlite3.Connection, positions: Sequence[int]
 ) -> Iterable[tuple[int, tuple[str, tuple[str, ...]]]]:
-    for identifier in ids:
-        row = database.execute("SELECT path, label FROM images WHERE id = ?", (identifier,)).fetchone()
-        if row:
-            yield identifier, (row[0], tuple(json.loads(row[1])) if row[1] else ())
-
-
-def _write_array(path: Path, rows: Sequence[tuple[int, bytes]], code_bytes: int) -> None:
-    codes = np.frombuffer(b"".join(code for _, code in rows), np.uint8).reshape(-1, code_bytes)
-    words = to_words(codes)
-    array = np.empty((1 + len(words), len(rows)), np.uint64)
-    array[0] = [identifier for identifier, _ in rows]
-    array[1:] = words
-    with replacing(path) as temporary:
-        np.save(temporary, array)
+    for position in positions:
+        path, label = database.execute("SELECT path, label FROM images WHERE position = ?", (position,)).fetchone()
+        yield position, (path, tuple(json.loads(label)) if label else ())

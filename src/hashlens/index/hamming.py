@@ -153,6 +153,10 @@ class HammingIndex:
             packed[here] = segment.packed(wanted[here] - first)
         return packed
 
+    def contains(self, ids: ArrayLike) -> NDArray[np.bool_]:
+        """Which of (n,) ids are in the index: given out and not removed."""
+        return self._present(_as_ids(np.asarray(ids), "ids"))
+
     def add(self, codes: ArrayLike) -> NDArray[np.int64]:
         """Add codes.
 
