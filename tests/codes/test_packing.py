@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hashlens.codes import as_packed, binarize, pack, unpack
 from hashlens.codes.packing import check_bits, to_words
 from hashlens.errors import BadInput
+from refusals import is_one_sentence
 
 WIDTHS = [8, 9, 13, 16, 63, 64, 65, 128, 200]
 
@@ -23,11 +24,6 @@ def packed_by_hand(signs: NDArray[np.int8]) -> list[list[int]]:
     rows = [["1" if sign > 0 else "0" for sign in row] for row in signs]
     padded = ["".join(row).ljust(-(-signs.shape[1] // 8) * 8, "0") for row in rows]
     return [[int(row[at : at + 8], 2) for at in range(0, len(row), 8)] for row in padded]
-
-
-def is_one_sentence(error: pytest.ExceptionInfo[BadInput]) -> bool:
-    text = str(error.value)
-    return text.endswith(".") and ". " not in text and "\n" not in text
 
 
 def test_first_bit_is_the_most_significant_of_the_first_byte() -> None:

@@ -17,6 +17,7 @@ from hashlens.errors import BadInput
 from hashlens.methods import METHODS, SCHEDULES, SHREWD, CentreMethod, OrthoHash, Setting, get_method
 from hashlens.models import HASH_LAYERS
 from hashlens.objectives import Classification, DistanceMatching, EmpiricalDivergence
+from refusals import is_one_sentence
 
 CLASSES, BITS = 6, 24
 DISTANCES = 0.25 + 0.75 * np.abs(np.subtract.outer(np.arange(CLASSES) // 2, np.arange(CLASSES) // 2)) / 2
@@ -25,11 +26,6 @@ np.fill_diagonal(DISTANCES, 0)
 
 def setting(codebook: Any = None) -> Setting:
     return Setting(BITS, CLASSES, codebook=codebook, class_distance=DISTANCES)
-
-
-def is_one_sentence(error: pytest.ExceptionInfo[BadInput]) -> bool:
-    text = str(error.value)
-    return text.endswith(".") and ". " not in text and "\n" not in text
 
 
 def targets_for(count: int, multi_label: bool) -> torch.Tensor:

@@ -8,7 +8,7 @@ import json
 import pickle
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,9 @@ from hashlens.codes import pack, unpack
 from hashlens.errors import BadInput
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers, SkippedImagesWarning, read_config
 from hashlens.sources import FeatureArray, open_source
+from refusals import is_one_sentence
 
 DIMENSION, CLASSES, BITS = 12, 5, 20
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HASHLENS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -91,11 +85,6 @@ def pictures(count: int = 6, size: tuple[int, int] = (40, 36)) -> list[Image.Ima
     random = np.random.default_rng(5)
     blocks = random.integers(0, 256, (count, 2, 2, 3), dtype=np.uint8)
     return [Image.fromarray(block).resize(size, Image.Resampling.NEAREST) for block in blocks]
-
-
-def is_one_sentence(error: pytest.ExceptionInfo[BadInput]) -> bool:
-    text = str(error.value)
-    return text.endswith(".") and "\n" not in text
 
 
 @pytest.fixture(scope="module")

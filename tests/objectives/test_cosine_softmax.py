@@ -16,6 +16,7 @@ from torch import Tensor
 from hashlens.centres import bernoulli, hadamard
 from hashlens.errors import BadInput
 from hashlens.objectives import CosineSoftmax
+from refusals import is_one_sentence
 
 KINDS = ["cos", "arc"]
 TERMS = ["cosine", "l1", "l2"]
@@ -86,11 +87,6 @@ def as_multi_hot(label_sets: Sequence[set[int]], classes: int, dtype: torch.dtyp
     for row, labels in enumerate(label_sets):
         marks[row, sorted(labels)] = 1
     return marks
-
-
-def is_one_sentence(error: pytest.ExceptionInfo[BadInput]) -> bool:
-    text = str(error.value)
-    return text.endswith(".") and ". " not in text and "\n" not in text
 
 
 @settings(deadline=None, max_examples=60)

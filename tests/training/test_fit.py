@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,24 +34,12 @@ from hashlens.sources import FeatureArray, open_source
 from hashlens.training import fit
 from hashlens.training.checkpoints import Checkpoints
 from hashlens.training.split import hold_out
+from refusals import is_one_sentence
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 70), "grey": (120, 120, 125), "red": (200, 50, 40)}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HASHLENS_CACHE", str(folder))
-        yield folder
-
-
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def is_one_sentence(error: pytest.ExceptionInfo[BadInput]) -> bool:
-    text = str(error.value)
-    return text.endswith(".") and "\n" not in text
 
 
 # Features
@@ -306,7 +293,7 @@ def test_the_history_records_every_epoch() -> None:
 def test_paper_settings_are_used_on_demand() -> None:
     training = fit(TRAIN, "orthohash", bits=16, paper=True, device="cpu").training
     wanted = get_method("orthohash").settings(finetune=False, paper=True)
-    assert training["settings"] == vars(wanted)
+    assert training["settings"] == vars(wanted) | {"hidden_layers": []}
     assert training["paper"]
     assert len(training["history"]) == 10
 

@@ -161,7 +161,8 @@ def fit(
         network = HashNetwork(pretrained if finetune else None, hidden, layer, settings.feature_dropout)
         description = {
             "source": source.name, "images": len(train_items), "held_out": len(held_out), "seed": seed,
-            "settings": asdict(settings) | {"hidden_layers": list(settings.hidden_layers)}, "paper": paper, "finetune": finetune,
+            "settings": asdict(settings) | {"hidden_layers": list(settings.hidden_layers)}, "paper": paper,
+            "finetune": finetune,
         }  # fmt: skip
         saving = None
         if folder:

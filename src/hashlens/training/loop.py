@@ -21,6 +21,9 @@ from hashlens.training.validation import Validation
 
 log = logging.getLogger("hashlens")
 
+BATCH_NORM_MOMENTUM = 0.1
+REMEMBERED = 0.01  # share of the initial statistics of batch norm that is left after an epoch, at most
+
 
 class HashTraining(L.LightningModule):
     """Trains a hash network towards an objective and watches how it does on held-out images.
@@ -45,6 +48,14 @@ class HashTraining(L.LightningModule):
         self._validation = validation
         self._seed = seed
         self._held_out_codes: list[tuple[Tensor, Tensor]] = []
+
+    def on_train_start(self) -> None:
+        # With few steps, running statistics would hold on to what they were initialised with.
+        momentum = 1 - REMEMBERED ** (1 / self.trainer.num_training_batches)
+        for part in (self.network.hidden_layers, self.network.hash_layer):
+            for module in part.modules():
+                if isinstance(module, nn.BatchNorm1d):
+                    module.momentum = max(momentum, BATCH_NORM_MOMENTUM)
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(seed_for(self._seed, self.current_epoch))
