@@ -63,37 +63,41 @@ class Distinct:
         return found
 
 
-def find_distinct(
-    packed: NDArray[np.uint8], bits: int, positions: NDArray[np.int64] | None = None
-) -> Distinct | None:
-    """Group equal codes, if there are at least twice as many codes as distinct ones.
+def find_distinct(packed: NDArray[np.uint8], bits: int) -> Distinct | None:
+    """The distinct ones of (N, B) packed codes, if there are at least twice as many codes as distinct ones."""
+    found = group_equal(packed)
+    if found is None:
+        return None
+    groups, firsts = found
+    starts, holders = _list_holders(groups, len(firsts))
+    return Distinct(to_tiles(packed[firsts], bits), len(firsts), starts, holders)
 
-    Spread-out codes are told from a sample: N codes with at most N/2 distinct ones have at least s²/N equal
-    pairs among s of them on average.
+
+def group_equal(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
+    """Group equal rows, if there are at least ``LEAST_SHARING`` times as many as distinct ones.
+
+    Spread-out rows are told from a sample: N rows with at most N/2 distinct ones have at least s²/N equal pairs
+    among s of them on average.
 
     Args:
-        packed: (N, B) uint8 packed codes, C-contiguous.
-        positions: (n,) int64, ascending; only these codes take part. All of them by default.
+        rows: (N, B) uint8, C-contiguous.
+
+    Returns:
+        (N,) int32 numbers of the distinct rows, in order of appearance, and (D,) int64 where each appears first;
+        None where too few are equal.
     """
-    count = len(packed) if positions is None else len(positions)
+    count = len(rows)
     if count < FEWEST:
         return None
-    words = _widest_words(packed)
+    words = _widest_words(rows)
     if count > 2 * SAMPLE:
-        sample = np.arange(SAMPLE, dtype=np.int64) * count // SAMPLE
-        if positions is not None:
-            sample = positions[sample]
-        groups, _, distinct = _group(words, sample, SAMPLE)
-        sizes = np.bincount(groups, minlength=distinct)
+        sample = words[np.arange(SAMPLE, dtype=np.int64) * count // SAMPLE]
+        groups, firsts = _group(sample, SAMPLE)
+        sizes = np.bincount(groups, minlength=len(firsts))
         if (sizes * (sizes - 1)).sum() // 2 < SAMPLE**2 / (2 * count) / 2:
             return None
-    if positions is None:
-        positions = np.arange(count, dtype=np.int64)
-    groups, firsts, distinct = _group(words, positions, count // LEAST_SHARING)
-    if distinct * LEAST_SHARING > count:
-        return None
-    starts, holders = _list_holders(groups, positions, distinct)
-    return Distinct(to_tiles(packed[firsts[:distinct]], bits), distinct, starts, holders)
+    groups, firsts = _group(words, count // LEAST_SHARING)
+    return (groups, firsts) if len(firsts) * LEAST_SHARING <= count else None
 
 
 def _widest_words(packed: NDArray[np.uint8]) -> NDArray[Any]:
@@ -104,12 +108,12 @@ def _widest_words(packed: NDArray[np.uint8]) -> NDArray[Any]:
 
 
 @compiled
-def _group(words, positions, most):
-    """Number the distinct codes at ``positions`` in order of appearance; stop when there are more than ``most``.
+def _group(words, most):
+    """Number distinct rows in order of appearance; stop, with results of no use, when there are more than ``most``.
 
-    Returns the number of each code (int32), the position of each distinct one and how many there are.
+    Returns the number of each row (int32), and where each distinct one appears first.
     """
-    count, width = len(positions), words.shape[1]
+    count, width = words.shape
     size_bits = 10
     while (1 << size_bits) < 2 * min(most + 1, count):
         size_bits += 1
@@ -119,10 +123,9 @@ def _group(words, positions, most):
     firsts = np.empty(min(most + 1, count), np.int64)
     distinct = 0
     for i in range(count):
-        position = positions[i]
         mixed = np.uint64(0)
         for w in range(width):
-            mixed = (mixed ^ np.uint64(words[position, w])) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ np.uint64(words[i, w])) * np.uint64(0x9E3779B97F4A7C15)
             mixed ^= mixed >> np.uint64(32)
         slot = np.int64((mixed * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - size_bits))
         while True:
@@ -130,12 +133,12 @@ def _group(words, positions, most):
             if group < 0:
                 slots[slot] = distinct
                 groups[i] = distinct
-                firsts[distinct] = position
+                firsts[distinct] = i
                 distinct += 1
                 break
             same = True
             for w in range(width):
-                if words[firsts[group], w] != words[position, w]:
+                if words[firsts[group], w] != words[i, w]:
                     same = False
                     break
             if same:
@@ -144,11 +147,11 @@ def _group(words, positions, most):
             slot = (slot + 1) & (size - 1)
         if distinct > most:
             break
-    return groups, firsts, distinct
+    return groups, firsts[:distinct].copy()
 
 
 @compiled
-def _list_holders(groups, positions, distinct):
+def _list_holders(groups, distinct):
     starts = np.zeros(distinct + 1, np.int64)
     for group in groups:
         starts[group + 1] += 1
@@ -157,7 +160,7 @@ def _list_holders(groups, positions, distinct):
     next_slot = starts[:-1].copy()
     holders = np.empty(len(groups), np.int32)
     for i in range(len(groups)):
-        holders[next_slot[groups[i]]] = positions[i]
+        holders[next_slot[groups[i]]] = i
         next_slot[groups[i]] += 1
     return starts, holders
 

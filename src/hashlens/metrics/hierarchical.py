@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
-from hashlens.codes.packing import to_words
+from hashlens.codes.tiles import spread_queries
 from hashlens.errors import BadInput
-from hashlens.metrics.histograms import TASKS_PER_THREAD, add_counts
+from hashlens.metrics.histograms import TASKS_PER_THREAD, SortedCodes, add_counts, workspace
 from hashlens.metrics.ties import reciprocal_sums
 
 SHORT = 16  # ranks; a sum over so few is quicker term by term
@@ -59,14 +59,18 @@ def hierarchical_scores(
     database = _class_numbers(database_labels, classes, "database")
     order = np.argsort(database, kind="stable")
     bounds = np.searchsorted(database[order], np.arange(classes + 1))
-    words = to_words(database_codes[order])
-    query_words = np.ascontiguousarray(to_words(query_codes).T)
+    codes = SortedCodes(database_codes[order], database[order], bits)
+    places = codes.places(bounds)
+    spread = spread_queries(query_codes, bits)
     ascending = np.argsort(depths, kind="stable")
     scores = np.zeros((len(queries), len(similarities), len(depths), 2))
 
     def score(start: int, stop: int) -> None:
         here = slice(start, stop)
-        _score(words, query_words[here], queries[here], bounds, similarities, bits, depths[ascending], scores[here])
+        _score(
+            codes.tiles, codes.weights, places, spread[here], queries[here], np.diff(bounds), similarities,
+            depths[ascending], bits, scores[here],
+        )  # fmt: skip
 
     run_in_threads(score, even_slices(len(queries), TASKS_PER_THREAD * available_threads()))
     means = np.empty_like(scores[0])
@@ -86,21 +90,21 @@ def _class_numbers(labels: ArrayLike, classes: int, side: str) -> NDArray[np.int
 
 
 @compiled
-def _score(words, queries, query_classes, bounds, similarities, bits, depths, out):
+def _score(tiles, weights, places, queries, query_classes, sizes, similarities, depths, bits, out):
     kinds, classes, _ = similarities.shape
     counts = np.zeros(bits + 1, np.int64)
-    sizes = np.diff(bounds)
+    work = workspace(tiles, bits + 1)
     for q in range(len(queries)):
         own = query_classes[q]
         if own < 0:
             continue
         totals = np.zeros(bits + 1, np.int64)
         gains = np.zeros((kinds, bits + 1))
-        add_counts(words, queries[q], 0, bounds[0], totals)  # items without a label
+        add_counts(tiles, weights, queries, q, 0, places[0], work, totals)  # items without a label
         for c in range(classes):
             if sizes[c]:
                 counts[:] = 0
-                add_counts(words, queries[q], bounds[c], bounds[c + 1], counts)
+                add_counts(tiles, weights, queries, q, places[c], places[c + 1], work, counts)
                 totals += counts
                 for kind in range(kinds):
                     gains[kind] += similarities[kind, own, c] * counts

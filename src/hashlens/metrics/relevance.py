@@ -20,10 +20,12 @@ class SameClass:
 
     Attributes:
         order: (N,) int64, database rows sorted by class.
+        classes: (N,) int64, numbers of the classes in that order.
         starts, stops: (Q,) int64; what is relevant to query q stands at ``order[starts[q]:stops[q]]``.
     """
 
     order: NDArray[np.int64]
+    classes: NDArray[np.int64]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
 
@@ -77,7 +79,9 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
     stops = np.searchsorted(in_order, queries, side="right")
     if np.issubdtype(queries.dtype, np.signedinteger):
         stops = np.where(queries == -1, starts, stops)
-    return SameClass(order, starts, stops)
+    classes = np.zeros(len(in_order), np.int64)
+    classes[1:] = np.cumsum(in_order[1:] != in_order[:-1])
+    return SameClass(order, classes, starts, stops)
 
 
 def _masks(multi_hot: NDArray[np.generic]) -> NDArray[np.uint64]:

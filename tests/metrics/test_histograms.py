@@ -1,0 +1,89 @@
+"""Counts of distances against relevance, over sizes at which codes are paired, merged or neither."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hashlens.codes import pack
+from hashlens.metrics.hierarchical import hierarchical_scores
+from hashlens.metrics.histograms import Comparison
+from hashlens.metrics.relevance import relevance
+
+
+def random_codes(count: int, bits: int, distinct: int, seed: int = 0) -> NDArray[np.bool_]:
+    rng = np.random.default_rng(seed)
+    return (rng.random((distinct, bits)) > 0.5)[rng.integers(distinct, size=count)]
+
+
+def by_hand(queries, database, relevant: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    levels = queries.shape[1] + 1
+    distances = [(query != database).sum(1) for query in queries]
+    totals = [np.bincount(row, minlength=levels) for row in distances]
+    hits = [np.bincount(row[mask], minlength=levels) for row, mask in zip(distances, relevant, strict=True)]
+    return np.array(totals), np.array(hits)
+
+
+@pytest.mark.parametrize("bits", [5, 8, 16, 64, 100, 255, 256, 300])
+@pytest.mark.parametrize("count", [1, 63, 3000, 70_001])
+@pytest.mark.parametrize("distinct", [20, 10**5], ids=["collapsed", "spread"])
+def test_same_class(bits: int, count: int, distinct: int) -> None:
+    rng = np.random.default_rng(bits)
+    database, queries = random_codes(count, bits, min(distinct, count)), random_codes(5, bits, 5, 1)
+    labels, query_labels = np.minimum(rng.integers(-1, 6, count), 2), np.array([-1, 0, 1, 2, 9])
+    counts = Comparison(pack(queries), pack(database), bits, relevance(query_labels, labels)).histograms(0, 5)
+    relevant = (query_labels[:, None] == labels) & (labels >= 0)
+    for ours, theirs in zip(counts, by_hand(queries, database, relevant), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("bits", [5, 64, 255, 256])
+@pytest.mark.parametrize("count", [1, 65, 5000])
+@pytest.mark.parametrize("distinct", [20, 10**5], ids=["collapsed", "spread"])
+@pytest.mark.parametrize("classes", [3, 70])
+def test_shared_labels(bits: int, count: int, distinct: int, classes: int) -> None:
+    rng = np.random.default_rng(bits)
+    database, queries = random_codes(count, bits, min(distinct, count)), random_codes(4, bits, 4, 1)
+    labels, query_labels = rng.random((count, classes)) < 1.5 / classes, rng.random((4, classes)) < 1.5 / classes
+    counts = Comparison(pack(queries), pack(database), bits, relevance(query_labels, labels)).histograms(0, 4)
+    relevant = (query_labels[:, None] & labels).any(2)
+    for ours, theirs in zip(counts, by_hand(queries, database, relevant), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_some_of_the_queries() -> None:
+    database, queries = random_codes(500, 32, 500), random_codes(30, 32, 30, 1)
+    labels, query_labels = np.arange(500) % 7, np.arange(30) % 7
+    compared = Comparison(pack(queries), pack(database), 32, relevance(query_labels, labels))
+    whole, part = compared.histograms(0, 30), compared.histograms(11, 23)
+    for every, some in zip(whole, part, strict=True):
+        np.testing.assert_array_equal(every[11:23], some)
+
+
+@pytest.mark.parametrize("bits", [16, 64, 256])
+def test_hierarchical_scores_do_not_depend_on_merging_equal_codes(bits: int) -> None:
+    rng = np.random.default_rng(0)
+    database, queries = random_codes(4000, bits, 30), random_codes(6, bits, 6, 1)
+    labels, query_labels = rng.integers(-1, 5, 4000), rng.integers(0, 5, 6)
+    similarity = rng.random((1, 5, 5))
+    depths = np.array([250, 4000])
+    scores = hierarchical_scores(pack(queries), query_labels, pack(database), labels, bits, similarity, depths)
+    parts = [
+        hierarchical_scores(
+            pack(queries[i : i + 1]), query_labels[i : i + 1], pack(database), labels, bits, similarity, depths
+        )
+        for i in range(6)
+    ]
+    np.testing.assert_allclose(scores.precision, np.mean([part.precision for part in parts], axis=0))
+    for q in range(6):
+        distances = (queries[q] != database).sum(1)
+        gains = np.where(labels >= 0, similarity[0, query_labels[q], labels], 0)
+        best = np.sort(gains)[::-1].cumsum()
+        for place, depth in enumerate(depths):
+            expected = 0.0
+            for level in range(bits + 1):
+                group, before = gains[distances == level], (distances < level).sum()
+                taken = min(max(depth - before, 0), len(group))
+                expected += group.mean() * taken if taken else 0
+            np.testing.assert_allclose(parts[q].precision[0, place], expected / best[depth - 1])
