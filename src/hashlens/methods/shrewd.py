@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import nn
@@ -25,7 +25,7 @@ class SHREWD(Method):
         alpha, beta: see :class:`hashlens.objectives.EmpiricalDivergence`.
     """
 
-    divergence_weight: float = 0.02
+    divergence_weight: float = 0.003
     classification_weight: float = 1.0
     gamma: float = 0.1
     rho: float = 2.0
@@ -54,4 +54,5 @@ class SHREWD(Method):
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
         if paper:
             raise BadInput("We do not know all training settings of SHREWD's paper; train without them.")
-        return END_TO_END if finetune else FROZEN
+        # Weight decay and the KL term pull weights in opposite directions, most of all without labels.
+        return END_TO_END if finetune else replace(FROZEN, learning_rate=3e-3, weight_decay=0.0)

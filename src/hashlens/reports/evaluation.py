@@ -80,6 +80,8 @@ def write_report(
     report["notes"] = _notes(report)
     report["model"] = {"method": model.method, "bits": model.bits, "fingerprint": model.fingerprint()}
     report["sources"] = {"queries": asked.name, "database": searched.name}
+    if relations is not None:
+        report["sources"]["taxonomy"] = str(relations) if isinstance(relations, Taxonomy) else "given distances"
     write_json(folder / METRICS_FILE, report)
     plots = draw_plots(report, folder)
     rows = None
@@ -121,4 +123,4 @@ def _facts(model: HashModel, report: dict[str, Any]) -> dict[str, str]:
         else "given",
         "Queries": f"{report['queries']:,} from {report['sources']['queries']}",
         "Database": f"{report['database']:,} from {report['sources']['database']}",
-    }
+    } | ({"Taxonomy": report["sources"]["taxonomy"]} if "taxonomy" in report["sources"] else {})
