@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from hashlens.backbones import Backbone, Features, Preprocessing, extract_features, extraction, iterate_features
 from hashlens.errors import BadInput
 from hashlens.sources import FeatureArray, ImageArray, ImageSource, open_source
+
+pytestmark = pytest.mark.usefixtures("one_thread")  # so that calls of the network have an order
 
 
 class Network(nn.Module):
@@ -92,6 +95,29 @@ def test_features_are_those_of_the_backbone_in_the_order_of_the_source(
     assert len(set(features.digests)) == count
 
 
+def test_parts_of_batches_that_run_side_by_side_keep_their_order(
+    images: ImageArray, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extraction, "PIXELS_AT_ONCE", 3 * 16**2)
+    threads: dict[str, int] = {}
+
+    class Watching(Network):
+        def forward(self, pixels: Tensor) -> Tensor:
+            assert len(pixels) <= 3
+            threads[threading.current_thread().name] = torch.get_num_threads()
+            return super().forward(pixels)
+
+    backbone = Backbone("small", Watching(0), Preprocessing(16, (0.5,) * 3, (0.2,) * 3), 4).eval()
+    torch.set_num_threads(4)
+    try:
+        features = extract_features(images, backbone, cached=False)
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(1)
+    assert set(threads.values()) == {1}
+    check(features, make_backbone()[0], pixels)
+
+
 def test_a_second_extraction_does_not_run_the_backbone(images: ImageArray, pixels: np.ndarray, cache: Path) -> None:
     backbone, network = make_backbone()
     first = extract_features(images, backbone)
@@ -159,9 +185,9 @@ def test_an_interrupted_extraction_resumes_where_it_was(images: ImageArray, pixe
         for _ in range(3):
             next(batches)
         batches.close()  # type: ignore[attr-defined]
-    assert network.seen == 12
+    network.seen = 0
     features = extract_features(images, backbone)
-    assert network.seen == 18
+    assert network.seen == 6
     check(features, backbone, pixels)
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -37,14 +38,24 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """RGB image → (3, S, S) uint8; the network normalises, so that a quarter of the bytes travel."""
-        from torchvision.transforms.v2 import functional
-
-        size = [self.image_size, self.image_size]
-        longest = LARGEST_ASPECT * min(image.size)
-        if max(image.size) > longest:
-            image = functional.center_crop(image, [min(image.height, longest), min(image.width, longest)])
-        image = functional.resize(image, [self.image_size], functional.InterpolationMode.BICUBIC)
-        return functional.pil_to_tensor(functional.center_crop(image, size))
+        width, height = image.size
+        longest = LARGEST_ASPECT * min(width, height)
+        if max(width, height) > longest:
+            left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+            width, height = min(width, longest), min(height, longest)
+            image = image.crop((left, top, left + width, top + height))
+        side = self.image_size
+        # The square is a part of the resized image, and no other part need be computed.
+        resized = [int(side * length / min(width, height)) for length in (width, height)]
+        before = [round((length - side) / 2) for length in resized]
+        box = (
+            before[0] * width / resized[0],
+            before[1] * height / resized[1],
+            min(width, (before[0] + side) * width / resized[0]),
+            min(height, (before[1] + side) * height / resized[1]),
+        )
+        square = image.resize((side, side), Image.Resampling.BICUBIC, box)
+        return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) uint8 → float32 with the mean and deviation that the network was trained with."""

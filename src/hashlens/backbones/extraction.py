@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from hashlens.backbones.backbone import Backbone
 from hashlens.backbones.feature_cache import FeatureCache, content_digest
@@ -22,6 +24,7 @@ from hashlens.sources import FeatureArray, ImageSource, Skipped, UnreadableImage
 
 BATCH_SIZE = 64
 BATCHES_AHEAD = 4  # decoded while the network runs
+PIXELS_AT_ONCE = 1 << 17  # in one pass on a CPU; memory for larger activations is had from the system every time
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -54,6 +57,15 @@ class _Loaded:
     unreadable: str = ""
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A batch whose pixels the network is at work on, in parts."""
+
+    numbers: range
+    loaded: list[_Loaded]
+    parts: list[Future[NDArray[np.float32]]]
+
+
 def extract_features(
     source: ImageSource | FeatureArray,
     backbone: Backbone | None,
@@ -83,7 +95,8 @@ def iterate_features(
 ) -> Iterator[Features]:
     """Features of a source, batch by batch.
 
-    Images are read and decoded by threads ahead of the network. With ``cached``, features are looked up on
+    Images are read and decoded by threads ahead of the network, which on a CPU runs on several parts of a batch
+    at a time, one on each processor. With ``cached``, features are looked up on
     disk by the content of the image and remembered there, so that no image goes through the same backbone
     twice and an interrupted run resumes.
 
@@ -101,15 +114,56 @@ def iterate_features(
         return
     if backbone is None:
         raise BadInput(f"{source.name} holds images, but features were expected.")
-    backbone.to(device).eval()
+    where = torch.device(device)
+    backbone.to(where).eval()
+    at_once = _images_at_once(backbone, where)
+    # Threads that share one pass over the network wait for each other some hundred times, and for long on a
+    # machine that has other work too; on images of their own they never wait.
+    threads = torch.get_num_threads() if where.type == "cpu" else 1
+    workers = max(1, min(threads, math.ceil(len(source) / at_once)))
+    batches_at_once = 1 + math.ceil(workers * at_once / BATCH_SIZE)
     with (
         closing(FeatureCache(backbone.fingerprint())) if cached else nullcontext() as cache,
-        ThreadPoolExecutor(available_threads()) as pool,
-        closing(_ahead(pool, lambda item: _load(source, item, backbone, cache), range(len(source)))) as images,
+        _threads(available_threads()) as readers,
+        _threads(workers, threads // workers if workers > 1 else None) as runners,
     ):
+        images = _ahead(readers, lambda item: _load(source, item, backbone, cache), range(len(source)))
+        running: deque[_Running] = deque()
         for first in range(0, len(source), BATCH_SIZE):
             numbers = range(first, min(first + BATCH_SIZE, len(source)))
-            yield _complete(source, numbers, [next(images) for _ in numbers], backbone, device, cache)
+            loaded = [next(images) for _ in numbers]
+            pixels = [one.pixels for one in loaded if one.pixels is not None]
+            parts = [
+                runners.submit(_compute, backbone, pixels[start : start + at_once], where)
+                for start in range(0, len(pixels), at_once)
+            ]
+            running.append(_Running(numbers, loaded, parts))
+            if len(running) >= batches_at_once:
+                yield _complete(source, running.popleft(), backbone, cache)
+        while running:
+            yield _complete(source, running.popleft(), backbone, cache)
+
+
+def _images_at_once(backbone: Backbone, device: torch.device) -> int:
+    if device.type != "cpu":
+        return BATCH_SIZE
+    return min(BATCH_SIZE, max(1, PIXELS_AT_ONCE // backbone.preprocessing.image_size**2))
+
+
+@contextmanager
+def _threads(count: int, processors: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """A pool that drops what has not begun when it is left; each thread computes on so many processors."""
+    pool = ThreadPoolExecutor(count, initializer=_use_processors, initargs=(processors,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _use_processors(count: int | None) -> None:
+    if count is not None:
+        torch.get_num_threads()  # the first question in a thread makes PyTorch set the number, so ours comes after
+        threadpool_limits(count, user_api="openmp")
 
 
 def _given_features(source: FeatureArray) -> Iterator[Features]:
@@ -133,52 +187,40 @@ def _load(source: ImageSource, item: int, backbone: Backbone, cache: FeatureCach
         return _Loaded(unreadable=str(error))
 
 
-def _complete(
-    source: ImageSource,
-    numbers: range,
-    loaded: list[_Loaded],
-    backbone: Backbone,
-    device: torch.device | str,
-    cache: FeatureCache | None,
-) -> Features:
-    features = [one.feature for one in loaded]
-    pixels = [one.pixels for one in loaded if one.pixels is not None]
-    if pixels:
-        with torch.inference_mode():
-            computed = backbone(torch.stack(pixels).to(device)).float().cpu().numpy()
-        fresh = iter(computed)
-        features = [next(fresh) if one.pixels is not None else one.feature for one in loaded]
-        if cache:
-            cache.put(
-                (one.digest, feature)
-                for one, feature in zip(loaded, features, strict=True)
-                if one.pixels is not None and feature is not None
-            )
+def _compute(backbone: Backbone, pixels: list[torch.Tensor], device: torch.device) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        return backbone(torch.stack(pixels).to(device)).float().cpu().numpy()
+
+
+def _complete(source: ImageSource, batch: _Running, backbone: Backbone, cache: FeatureCache | None) -> Features:
+    loaded = batch.loaded
+    computed = iter([feature for part in batch.parts for feature in part.result()])
+    features = [next(computed) if one.pixels is not None else one.feature for one in loaded]
+    if cache and batch.parts:
+        cache.put(
+            (one.digest, feature)
+            for one, feature in zip(loaded, features, strict=True)
+            if one.pixels is not None and feature is not None
+        )
     readable = [place for place, feature in enumerate(features) if feature is not None]
     return Features(
-        np.array([numbers[place] for place in readable], np.int64),
+        np.array([batch.numbers[place] for place in readable], np.int64),
         np.array([features[place] for place in readable], np.float32).reshape(-1, backbone.dimension),
         [loaded[place].digest for place in readable],
         [
             Skipped(number, source.key(number), one.unreadable)
-            for number, one in zip(numbers, loaded, strict=True)
+            for number, one in zip(batch.numbers, loaded, strict=True)
             if one.unreadable
         ],
     )
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterator[Item] | range
-) -> Generator[Result, None, None]:
+def _ahead(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Results in order, computed by the pool at most a few batches before they are asked for."""
     waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))  # type: ignore[arg-type]
-            if len(waiting) >= BATCHES_AHEAD * BATCH_SIZE:
-                yield waiting.popleft().result()
-        while waiting:
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) >= BATCHES_AHEAD * BATCH_SIZE:
             yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+    while waiting:
+        yield waiting.popleft().result()
