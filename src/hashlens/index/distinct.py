@@ -76,7 +76,7 @@ def find_distinct(packed: NDArray[np.uint8], bits: int) -> Distinct | None:
 def group_equal(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
     """Group equal rows, if there are at least ``LEAST_SHARING`` times as many as distinct ones.
 
-    Spread-out rows are told from a sample: N rows with at most N/2 distinct ones have at least s²/N equal pairs
+    Spread-out rows are told from a sample: N rows with at most N/m distinct ones have at least m·s²/2N equal pairs
     among s of them on average.
 
     Args:
@@ -94,7 +94,7 @@ def group_equal(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.
         sample = words[np.arange(SAMPLE, dtype=np.int64) * count // SAMPLE]
         groups, firsts = _group(sample, SAMPLE)
         sizes = np.bincount(groups, minlength=len(firsts))
-        if (sizes * (sizes - 1)).sum() // 2 < SAMPLE**2 / (2 * count) / 2:
+        if (sizes * (sizes - 1)).sum() // 2 < LEAST_SHARING * SAMPLE**2 / (2 * count) / 2:
             return None
     groups, firsts = _group(words, count // LEAST_SHARING)
     return (groups, firsts) if len(firsts) * LEAST_SHARING <= count else None

@@ -188,8 +188,16 @@ def _count_singly(tiles, weights, queries, q, start, stop, work):
         i, end = max(start - 64 * first, 0), min(stop, 64 * last) - 64 * first
         # Neighbouring items often have equal distances; four counters in turn do not wait for each other.
         if weighted:
-            for j in range(i, end):
-                lanes[j % 4, every[j]] += weights[64 * first + j]
+            here = weights[64 * first : 64 * first + end]
+            while i + 4 <= end:
+                lanes[0, every[i]] += here[i]
+                lanes[1, every[i + 1]] += here[i + 1]
+                lanes[2, every[i + 2]] += here[i + 2]
+                lanes[3, every[i + 3]] += here[i + 3]
+                i += 4
+            while i < end:
+                lanes[0, every[i]] += here[i]
+                i += 1
         else:
             while i + 4 <= end:
                 lanes[0, every[i]] += 1
@@ -207,7 +215,7 @@ def _count_same_class(tiles, weights, count, queries, starts, stops, totals, rel
     levels = totals.shape[1]
     work = workspace(tiles, levels)
     whole = count // 64 if len(weights) == 0 and tiles.itemsize == 1 else 0
-    pairs = np.zeros((QUERIES_TOGETHER, len(work[1])), np.uint32)
+    pairs = np.zeros((QUERIES_TOGETHER, len(work[1]) if whole else 1), np.uint32)
     for group in range(0, len(queries), QUERIES_TOGETHER):
         group_stop = min(group + QUERIES_TOGETHER, len(queries))
         for first in range(0, whole, CODES_TOGETHER // 64):
