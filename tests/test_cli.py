@@ -524,6 +524,16 @@ def test_search_goes_on_with_the_readable_images(run, photos: Path, index: Path)
     assert "empty.jpg: the file is empty" in error
 
 
+def test_search_among_some_classes(run, photos: Path, index: Path) -> None:
+    query = photos / "train" / "3" / "3.png"
+    status, output, _ = run("search", index, query, "--label", "1", "--label", "7", "--json")
+    assert status == 0
+    assert {label for hit in json.loads(output)[0]["results"] for label in hit["labels"]} <= {"1", "7"}
+    status, _, error = run("search", index, query, "--label", "cat")
+    assert status == 2
+    assert "'cat'" in error
+
+
 def test_demo(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hashlens.demo.IMAGE_SIZE", 32)
     monkeypatch.setattr("hashlens.sources.named.DEBIAN_FOLDER", Path("nowhere"))

@@ -224,6 +224,10 @@ def search(
         list[str], typer.Argument(metavar="IMAGE...", help="Images to search with, or whole sources.")
     ],
     k: Annotated[int, typer.Option("-k", help="Results for each image.")] = 10,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="CLASS", help="Find only images of this class (or these, if given again)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     device: Device = None,
 ) -> None:
@@ -241,7 +245,7 @@ def search(
     for source in sources:
         for batch in model.encode_batches(source, device):
             skipped += batch.skipped
-            hits = catalogue.search(batch.codes, k) if len(batch.items) else []
+            hits = catalogue.search(batch.codes, k, labels or ()) if len(batch.items) else []
             for item, found in zip(batch.items, hits, strict=True):
                 answers.append({"query": source.location(int(item)), "results": [vars(hit) for hit in found]})
     if as_json:

@@ -65,13 +65,14 @@ class HammingIndex:
             BadInput: an array has the wrong shape, K is not between 8 and 1024, the code length changes between
                 arrays, or the folder holds something else.
         """
-        pieces = _packed_pieces(codes, bits, ROWS_AT_ONCE)
+        pieces = _packed_pieces(codes, bits)
         first, bits = next(pieces, (None, bits))
         if first is None or bits is None:
             raise BadInput("There are no codes, not even an empty array that tells their length.")
         batches = itertools.chain([first], (packed for packed, _ in pieces))
         if folder is None:
-            packed = np.concatenate(list(batches))
+            parts = list(batches)
+            packed = parts[0] if len(parts) == 1 else np.concatenate(parts)
             return cls([Segment.of(packed, bits)] if len(packed) else [], bits)
         path = _own_folder(folder)
         index = cls(list(write_codes(path, batches, bits)), bits)
@@ -415,12 +416,13 @@ def _should_join(segment: Segment, following: Segment) -> bool:
 
 
 def _packed_pieces(
-    codes: ArrayLike | Iterator[ArrayLike], bits: int | None, rows: int
+    codes: ArrayLike | Iterator[ArrayLike], bits: int | None
 ) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """Packed codes of an array or an iterator of arrays, at most ``rows`` at a time, and their length."""
+    """Packed codes of an array or an iterator of arrays, piece by piece, and their length."""
     for array in codes if isinstance(codes, Iterator) else [codes]:
         whole = array if isinstance(array, np.ndarray) and array.ndim == 2 else np.atleast_2d(np.asarray(array))
-        for start in range(0, max(1, len(whole)), rows):
+        rows = len(whole) if whole.dtype == np.uint8 else ROWS_AT_ONCE  # what is packed already needs no copy
+        for start in range(0, max(1, len(whole)), max(1, rows)):
             packed, found = as_packed(whole[start : start + rows], bits)
             if bits is not None and found != bits:
                 raise BadInput(
