@@ -199,7 +199,10 @@ def mean_average_precision(
         if leave_one_out:
             totals[:, 0] -= 1
             relevants[:, 0] -= relevants.sum(1) > 0  # an item with a label is relevant to itself
-        total += _mean_average_precision_sum(totals, relevants, cut)
+        scores = np.empty(len(totals))
+        slices = even_slices(len(totals), TASKS_PER_THREAD * available_threads())
+        run_in_threads(_average_precisions, [(totals[a:b], relevants[a:b], cut, scores[a:b]) for a, b in slices])
+        total += float(scores.sum())
     return total / compared.queries
 
 
@@ -303,8 +306,6 @@ def _precision_at(totals, relevants, depths, out):
 
 
 @compiled
-def _mean_average_precision_sum(totals, relevants, k):
-    total = 0.0
+def _average_precisions(totals, relevants, k, out):
     for q in range(len(totals)):
-        total += average_precision(totals[q], relevants[q], k)[0]
-    return total
+        out[q] = average_precision(totals[q], relevants[q], k)[0]
