@@ -165,6 +165,38 @@ def test_evaluate(run, photos: Path, model: Path, tmp_path: Path) -> None:
         assert (report / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_export(run, photos: Path, model: Path, tmp_path: Path) -> None:
+    import onnxruntime
+
+    file = tmp_path / "new" / "model.onnx"
+    status, output, error = run("export", model, "-o", file)
+    assert status == 0, error
+    assert re.search(r"equal bits +\d+\.\d+%", output)
+    assert str(file) in error
+    loaded = hl.HashModel.load(model)
+    source = hl.open_source(photos / "test" / "4")
+    pixels = np.stack([loaded.backbone.preprocessing(source.image(item)) for item in range(len(source))])
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    codes, _ = session.run(["codes", "continuous"], {"pixels": pixels})
+    assert np.mean(np.unpackbits(codes) == np.unpackbits(loaded.encode(source))) > 0.99
+    check_refusal(run("export", model, "-o", tmp_path), "is a folder")
+    check_refusal(run("export", tmp_path / "nothing", "-o", file), "no model at")
+
+
+def test_evaluate_through_onnx_runtime(
+    run, photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = []
+    for device in ("cpu", "onnx"):
+        monkeypatch.setenv("HASHLENS_CACHE", str(tmp_path / device))  # so that neither finds the other's features
+        options = ("--database", f"{photos}:train", "--queries", f"{photos}:test", "-o", tmp_path / "report")
+        status, _, error = run("evaluate", model, *options, "--device", device)
+        assert status == 0, error
+        scores.append(json.loads((tmp_path / "report" / "metrics.json").read_text())["mAP@all"])
+    assert scores[0] == pytest.approx(scores[1], abs=0.01)
+    check_refusal(run("fit", photos / "train", "-o", tmp_path / "model", *FAST, "--device", "onnx"), "only encodes")
+
+
 def test_evaluate_warns_of_queries_in_the_database(run, photos: Path, model: Path, tmp_path: Path) -> None:
     shutil.copytree(photos / "test", tmp_path / "both")
     shutil.copy(photos / "train" / "3" / "3.png", tmp_path / "both" / "3" / "a copy with another name.png")

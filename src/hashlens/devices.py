@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from hashlens.errors import BadInput
 
+ONNX = "onnx"  # the processor through ONNX Runtime, for encoding alone
+
 if TYPE_CHECKING:
     import torch
 
@@ -20,6 +22,8 @@ def choose_device(device: str | None = None) -> torch.device:
 
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == ONNX:
+        raise BadInput("ONNX Runtime only encodes images; train on the device cpu, cuda or cuda:N.")
     try:
         chosen = torch.device(device)
     except RuntimeError:

@@ -45,16 +45,12 @@ class Preprocessing:
             width, height = min(width, longest), min(height, longest)
             image = image.crop((left, top, left + width, top + height))
         side = self.image_size
-        # The square is a part of the resized image, and no other part need be computed.
-        resized = [int(side * length / min(width, height)) for length in (width, height)]
-        before = [round((length - side) / 2) for length in resized]
-        box = (
-            before[0] * width / resized[0],
-            before[1] * height / resized[1],
-            min(width, (before[0] + side) * width / resized[0]),
-            min(height, (before[1] + side) * height / resized[1]),
-        )
-        square = image.resize((side, side), Image.Resampling.BICUBIC, box)
+        # Only the square would be enough, but its pixels would differ by rounding from those that anyone gets who
+        # resizes and crops images for an exported model.
+        width, height = (side * length // min(width, height) for length in (width, height))
+        resized = image.resize((width, height), Image.Resampling.BICUBIC)
+        left, top = round((width - side) / 2), round((height - side) / 2)
+        square = resized.crop((left, top, left + side, top + side))
         return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
     def normalize(self, pixels: Tensor) -> Tensor:

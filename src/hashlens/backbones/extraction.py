@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from hashlens.backbones.backbone import Backbone
 from hashlens.backbones.feature_cache import FeatureCache, content_digest
 from hashlens.codes.distances import available_threads
+from hashlens.devices import ONNX
 from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
 from hashlens.sources import FeatureArray, ImageSource, Skipped, UnreadableImage, decode
@@ -28,6 +30,7 @@ PIXELS_AT_ONCE = 1 << 17  # in one pass on a CPU; memory for larger activations 
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Network = Callable[[torch.Tensor], NDArray[np.float32]]  # (B, 3, S, S) uint8 → (B, D)
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,12 @@ def iterate_features(
     Args:
         source: images, or features, which are passed on.
         backbone: in evaluation mode; ``None`` where the source has features.
+        device: of PyTorch; or "onnx" for the CPU through ONNX Runtime. Features of all devices share the cache,
+            as they differ by rounding alone.
 
     Raises:
-        BadInput: images without a backbone, or features with one.
+        BadInput: images without a backbone, or features with one; or what
+            :class:`hashlens.backbones.onnx_runtime.OnnxBackbone` raises.
     """
     if isinstance(source, FeatureArray):
         if backbone is not None:
@@ -114,13 +120,18 @@ def iterate_features(
         return
     if backbone is None:
         raise BadInput(f"{source.name} holds images, but features were expected.")
-    where = torch.device(device)
+    where = torch.device("cpu" if device == ONNX else device)
     backbone.to(where).eval()
     at_once = _images_at_once(backbone, where)
     # Threads that share one pass over the network wait for each other some hundred times, and for long on a
     # machine that has other work too; on images of their own they never wait.
     threads = torch.get_num_threads() if where.type == "cpu" else 1
     workers = max(1, min(threads, math.ceil(len(source) / at_once)))
+    network: Network = partial(_run, backbone, where)
+    if device == ONNX:
+        from hashlens.backbones.onnx_runtime import OnnxBackbone
+
+        network = OnnxBackbone(backbone, threads // workers)
     batches_at_once = 1 + math.ceil(workers * at_once / BATCH_SIZE)
     with (
         closing(FeatureCache(backbone.fingerprint())) if cached else nullcontext() as cache,
@@ -134,7 +145,7 @@ def iterate_features(
             loaded = [next(images) for _ in numbers]
             pixels = [one.pixels for one in loaded if one.pixels is not None]
             parts = [
-                runners.submit(_compute, backbone, pixels[start : start + at_once], where)
+                runners.submit(_compute, network, pixels[start : start + at_once])
                 for start in range(0, len(pixels), at_once)
             ]
             running.append(_Running(numbers, loaded, parts))
@@ -187,9 +198,13 @@ def _load(source: ImageSource, item: int, backbone: Backbone, cache: FeatureCach
         return _Loaded(unreadable=str(error))
 
 
-def _compute(backbone: Backbone, pixels: list[torch.Tensor], device: torch.device) -> NDArray[np.float32]:
+def _compute(network: Network, pixels: list[torch.Tensor]) -> NDArray[np.float32]:
+    return network(torch.stack(pixels))
+
+
+def _run(backbone: Backbone, device: torch.device, pixels: torch.Tensor) -> NDArray[np.float32]:
     with torch.inference_mode():
-        return backbone(torch.stack(pixels).to(device)).float().cpu().numpy()
+        return backbone(pixels.to(device)).float().cpu().numpy()
 
 
 def _complete(source: ImageSource, batch: _Running, backbone: Backbone, cache: FeatureCache | None) -> Features:

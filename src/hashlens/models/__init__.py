@@ -1,15 +1,18 @@
 """Hash networks, and models that can be saved and loaded."""
 
+from hashlens.models.export import Agreement, export_onnx
 from hashlens.models.hash_model import CONFIG_FILE, HashModel, SkippedImagesWarning, read_config
 from hashlens.models.network import HASH_LAYERS, HashLayer, HashNetwork, HiddenLayers
 
 __all__ = [
     "CONFIG_FILE",
     "HASH_LAYERS",
+    "Agreement",
     "HashLayer",
     "HashModel",
     "HashNetwork",
     "HiddenLayers",
     "SkippedImagesWarning",
+    "export_onnx",
     "read_config",
 ]

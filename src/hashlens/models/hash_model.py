@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hashlens.backbones import Backbone, Features, iterate_features
 from hashlens.codes import pack
-from hashlens.devices import choose_device
+from hashlens.devices import ONNX, choose_device
 from hashlens.errors import BadInput
 from hashlens.files import replacing, write_json
 from hashlens.models.network import HASH_LAYERS, HashNetwork, HiddenLayers
@@ -124,7 +124,8 @@ class HashModel:
             items: a source, or anything that :func:`hashlens.sources.as_source` makes one of: a path or a
                 sequence of paths, PIL images, pixels, or (N, D) features for a model of features.
             return_items: return the numbers of the encoded items too.
-            device: "cpu", "cuda", …; a GPU by default, where there is one.
+            device: "cpu", "cuda", …; a GPU by default, where there is one. "onnx" is the CPU through ONNX Runtime,
+                which is two to three times as fast and needs the extra ``onnx``.
 
         Returns:
             (n, ceil(K/8)) uint8 packed codes. Images that cannot be read have no row; a
@@ -180,9 +181,8 @@ class HashModel:
 
     def encode_batches(self, items: Any, device: str | None = None) -> Iterator[Encoded]:
         """Codes batch by batch, for sources of any size."""
-        where = choose_device(device)
-        self.network.to(where)
-        for batch in self._feature_batches(items, where):
+        where = self._place(device)
+        for batch in self._feature_batches(items, device):
             continuous = np.empty((0, self.bits), np.float32)
             if len(batch.items):
                 with torch.inference_mode():
@@ -210,11 +210,10 @@ class HashModel:
         norm = getattr(self.network.hash_layer, "norm", None)
         if norm is None:
             raise BadInput(f"A hash layer of kind '{self.hash_layer}' has no batch norm to adapt.")
-        where = choose_device(device)
-        self.network.to(where)
+        where = self._place(device)
         count = 0
         total, squares = torch.zeros(2, self.bits, dtype=torch.float64)
-        for batch in self._feature_batches(items, where):
+        for batch in self._feature_batches(items, device):
             if len(batch.items):
                 with torch.inference_mode():
                     features = torch.from_numpy(np.array(batch.values)).to(where)
@@ -233,9 +232,16 @@ class HashModel:
         self.training["adapted_to"] = count
         return self
 
-    def _feature_batches(self, items: Any, device: torch.device) -> Iterator[Features]:
+    def _place(self, device: str | None) -> torch.device:
+        """Move the network to a device, and say where its hash layer computes."""
+        where = choose_device("cpu" if device == ONNX else device)
+        self.network.to(where)
+        return where
+
+    def _feature_batches(self, items: Any, device: str | None) -> Iterator[Features]:
         source = as_source(items)
-        for batch in iterate_features(source, self.backbone, device, cached=not self.finetuned):
+        where = device if device == ONNX else choose_device(device)
+        for batch in iterate_features(source, self.backbone, where, cached=not self.finetuned):
             if len(batch.items) and batch.values.shape[1] != self.feature_dimension:
                 raise BadInput(
                     f"{source.name} has features of length {batch.values.shape[1]}, "
