@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
 from hashlens.codes.tiles import LANES, compare, lanes_in_use, lowest_lane, tiles_in_cache
 
-QUERIES_PER_TASK = 32  # queries that share codes while these are in cache
+QUERIES_PER_TASK = 64  # queries that share codes while these are in cache
 SMALLEST_SLICE = 1 << 20  # bytes of codes; a thread is not worth waking for fewer
+FEW_TILES = 64  # for each neighbour, in a slice of the codes that many queries share
 SLICES_PER_THREAD = 2  # so that a thread that was held up leaves work to others
 SLACK = 2048  # candidates beyond k before those that cannot win are dropped
 CANDIDATE_BYTES = 1 << 27  # that the candidates of one task may take
@@ -42,8 +43,10 @@ def nearest(
     per_task = max(1, min(QUERIES_PER_TASK, CANDIDATE_BYTES // (10 * min(2 * k + SLACK, count))))
     parts = -(-asked // per_task)
     threads = available_threads()
-    # Queries that fill the threads are split rather than codes, of which every slice finds k of its own.
-    code_slices = even_slices(len(tiles), 1 if parts >= threads else _code_parts(tiles, k))
+    code_parts = _code_parts(tiles, k)
+    if asked >= threads and len(tiles) < FEW_TILES * k * code_parts:
+        code_parts = 1  # queries are split rather than codes, of which every slice finds k of its own
+    code_slices = even_slices(len(tiles), code_parts)
     if len(code_slices) == 1:
         parts = min(asked, -(-parts // threads) * threads)
     distances = np.empty((len(code_slices), asked, k), np.int32)
