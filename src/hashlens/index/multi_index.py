@@ -6,8 +6,8 @@ query's own, part by part and at growing distance, soon has met everything withi
 radius holds k codes (Norouzi, Punjani and Fleet, CVPR 2012).
 
 How much there is to look up grows steeply with the distance of the k-th neighbour. Tables are therefore built only
-where a trial on the codes themselves shows a gain, and a query that would cost more than half of a scan is left to
-the scan.
+where a trial on the codes themselves shows that they are twice as fast as a scan, and a query that comes to cost as
+much as a scan is left to the scan.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TRIAL_QUERIES = 16
 TRIAL_ALONE = 4
 TRIAL_DEPTHS = (10, 100, 1000)
 TRIALS = 3  # the fastest counts, since other work may disturb some
-LEAST_GAIN = 1.25  # over a scan
+LEAST_GAIN = 2.0  # over a scan
 TIES = 1 << 14  # codes at the distance of the k-th that are kept before a query is left to the scan
 
 
@@ -172,8 +172,8 @@ def _try(
             looking, scanning = (min(_seconds(run) for _ in range(TRIALS)) for run in (look_up, scan_all))
             if looking * LEAST_GAIN > scanning:
                 break
-            # A query is worth half of the scan that it would take anyway if it is given up.
-            largest, budget = k, expected / looking * scanning / 2 / sum(len(w) for w in words)
+            # A query may cost as much as the scan that it would take anyway if it is given up.
+            largest, budget = k, expected / looking * scanning / sum(len(w) for w in words)
         deepest.append(largest)
         budgets.append(float(budget))
     return Rule((deepest[0], deepest[1]), (budgets[0], budgets[1]))
