@@ -9,8 +9,8 @@ Tiny ImageNet (../shared/data beside the repository, or --folder with tinyimagen
 enlarged to 500 × 375 and saved with quality 90.
 
 What is compared runs in turn, several times over; the best run of each counts. Of each run the time on the clock
-and the time of the processors are taken. Ratios are made of the latter, as it is nearly the same on a machine that has
-other work; images/s of it are what all processors would do together with nothing else to do.
+and the time of the processors are taken. Ratios are made of the latter, as it is nearly the same on a machine that
+has other work; images/s of it are what all processors would do together with nothing else to do.
 """
 
 from __future__ import annotations

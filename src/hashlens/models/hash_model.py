@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hashlens.backbones import Backbone, Features, iterate_features
 from hashlens.codes import pack
-from hashlens.devices import ONNX, choose_device
+from hashlens.devices import ONNX, choose_device, one_processor
 from hashlens.errors import BadInput
 from hashlens.files import replacing, write_json
 from hashlens.models.network import HASH_LAYERS, HashNetwork, HiddenLayers
@@ -185,7 +185,7 @@ class HashModel:
         for batch in self._feature_batches(items, device):
             continuous = np.empty((0, self.bits), np.float32)
             if len(batch.items):
-                with torch.inference_mode():
+                with torch.inference_mode(), one_processor():
                     features = torch.from_numpy(np.array(batch.values)).to(where)
                     continuous = self.network.codes_of(features).cpu().numpy()
             codes = pack(continuous, self.network.hash_layer.threshold)
@@ -215,7 +215,7 @@ class HashModel:
         total, squares = torch.zeros(2, self.bits, dtype=torch.float64)
         for batch in self._feature_batches(items, device):
             if len(batch.items):
-                with torch.inference_mode():
+                with torch.inference_mode(), one_processor():
                     features = torch.from_numpy(np.array(batch.values)).to(where)
                     hidden = self.network.hidden_layers(features)
                     projected = self.network.hash_layer.linear(hidden).double().cpu()
