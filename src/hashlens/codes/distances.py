@@ -1,8 +1,7 @@
-"""Hamming distances of packed codes, compiled by numba for the machine it runs on.
+"""Hamming distances of a few codes, compiled by numba for the machine it runs on, and threads to run kernels on.
 
-Codes are scanned in blocks that fit in the first-level cache, in the (W, N) layout of
-:func:`hashlens.codes.packing.to_words`, so that the compiler turns the loops over codes into vector
-instructions (512-bit population counts where the machine has them).
+Codes are in the (W, N) layout of :func:`hashlens.codes.packing.to_words`, so that the compiler turns the loops over
+codes into vector instructions. Many codes are compared by :mod:`hashlens.codes.tiles`.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from typing import Any
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
-
-BLOCK = 2048  # codes: 16 KiB of words, half of a common first-level cache
 
 # numba's own threading layers may abort when two Python threads call in at once, as a web service does.
 # So kernels release the interpreter lock and run on Python threads.
@@ -58,15 +55,6 @@ def distances_in_block(words, query, start, stop, out):
         part = query[w]
         for i in range(size):
             out[i] += popcount(row[i] ^ part)
-
-
-@compiled
-def count_below(distances, size, limit):
-    """How many of the first ``size`` distances are smaller than ``limit`` (both int16)."""
-    found = 0
-    for i in range(size):
-        found += distances[i] < limit
-    return found
 
 
 def available_threads() -> int:
