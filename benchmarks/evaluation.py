@@ -58,11 +58,11 @@ def compare_programs(bits: int) -> None:
     one_hot = np.eye(10, dtype=np.float32)[labels]
     codes = hl.codes.pack(values)
     ours, theirs = [], []
-    for _ in range(5):
+    for _ in range(20):
         start = time.perf_counter()
         expected = mean_average_precision(codes[queries], labels[queries], codes[database], labels[database])
         ours.append(time.perf_counter() - start)
-        if len(theirs) < 2:
+        if len(theirs) < 3:
             start = time.perf_counter()
             full = full_matrix_precision(signs[queries], one_hot[queries], signs[database], one_hot[database])
             theirs.append(time.perf_counter() - start)

@@ -43,7 +43,7 @@ from hashlens.codes.tiles import compare, spread_queries, tiles_in_cache, to_til
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
 LENGTHS = (16, 32, 48, 64, 128, 256, 512)
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 20_000_000, 50_000_000)
-SECONDS_EACH = 1.5
+SECONDS_EACH = 0.3
 Codes = NDArray[np.uint8]
 
 
@@ -165,7 +165,7 @@ def least_seconds(runs: dict[str, Callable[[], Any]], seconds: float = SECONDS_E
     least = dict.fromkeys(runs, float("inf"))
     taken = dict.fromkeys(runs, 0.0)
     rounds = 0
-    while rounds < 3 or (rounds < 200 and min(taken.values()) < seconds and sum(taken.values()) < 20 * seconds):
+    while rounds < 2 or (rounds < 200 and min(taken.values()) < seconds and sum(taken.values()) < 15 * seconds):
         for name, run in runs.items():
             for _ in range(3):  # the first of them pays for caches that the one before has filled
                 start = time.perf_counter()
