@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from hashlens.sources import ImageSource, as_source, open_source
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 BITS = 64
-PARTS = (1, 8, 16, 64)
+PART = 16  # images at once in the comparison of runtimes
 PROCESSORS = available_threads()
 
 
@@ -176,26 +177,17 @@ def compare_runtimes(model: HashModel, images: ImageSource, repeats: int) -> Non
     timed = pixels[:64]
     with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         runtimes = dict(make_runtimes(backbone, pixels[:2], Path(folder) / "backbone.onnx"))
-        print(f"\nEfficientNet-Lite0 at {size} pixels, one thread, parts of a batch of 64\n")
-        print("| runtime | " + " | ".join(f"images/s, {part} at once" for part in PARTS) + " | | equal bits |")
-        print("| --- |" + " --- |" * (len(PARTS) + 2))
-        best: dict[str, list[float]] = {name: [] for name in runtimes}
-        for part in PARTS:
-            watch = Stopwatch()
-            watch.run(
-                {
-                    name: lambda run=run, part=part: [run(p) for p in timed.split(part)]
-                    for name, run in runtimes.items()
-                },
-                repeats,
-            )
-            for name, seconds in watch.processors.items():
-                best[name].append(len(timed) / seconds)
+        print(f"\nEfficientNet-Lite0 at {size} pixels, one thread, {PART} images at once\n")
+        print("| runtime | images/s | | equal bits |")
+        print("| --- | --- | --- | --- |")
+        parts = timed.split(PART)
+        watch = Stopwatch()
+        watch.run({name: partial(run_all, run, parts) for name, run in runtimes.items()}, repeats)
         codes = {name: codes_of(model, run, pixels) for name, run in runtimes.items()}
-        for name, rates in best.items():
+        for name, seconds in watch.processors.items():
             equal = np.mean(codes[name] == codes["PyTorch"])
-            ratio = max(rates) / max(best["PyTorch"])
-            print(f"| {name} | " + " | ".join(f"{rate:.0f}" for rate in rates) + f" | {ratio:.2f}× | {equal:.3%} |")
+            ratio = watch.processors["PyTorch"] / seconds
+            print(f"| {name} | {len(timed) / seconds:.0f} | {ratio:.2f}× | {equal:.3%} |")
 
 
 def run_all(network: Callable[[torch.Tensor], Any], parts: Sequence[torch.Tensor]) -> None:
@@ -207,8 +199,7 @@ def make_runtimes(
     backbone: Backbone, example: torch.Tensor, path: Path
 ) -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
     yield "PyTorch", backbone
-    # One graph for all sizes of batch; otherwise each size is compiled anew.
-    yield "torch.compile", torch.compile(backbone, dynamic=True)
+    yield "torch.compile", torch.compile(backbone)
     yield "ONNX Runtime", OnnxBackbone(backbone, threads=1)
     if importlib.util.find_spec("openvino"):
         import openvino
@@ -224,7 +215,7 @@ def make_runtimes(
 
 
 def codes_of(model: HashModel, run: Callable[[torch.Tensor], Any], pixels: torch.Tensor) -> NDArray[np.bool_]:
-    features = np.concatenate([np.asarray(run(part)) for part in pixels.split(16)])
+    features = np.concatenate([np.asarray(run(part)) for part in pixels.split(PART)])
     return model.network.codes_of(torch.from_numpy(features)).numpy() > 0
 
 
