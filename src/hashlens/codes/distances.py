@@ -86,6 +86,10 @@ def run_in_threads(function: Callable[..., None], tasks: Sequence[tuple[Any, ...
     The calling thread works too: waking another one takes as long as scanning a hundred thousand codes. It never
     waits for a helper that has not started, so calls may be nested and may come from many threads.
     """
+    if len(tasks) <= 1:
+        for task in tasks:
+            function(*task)
+        return
     waiting = deque(tasks)
 
     def next_task() -> tuple[Any, ...] | None:

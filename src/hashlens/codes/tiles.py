@@ -9,6 +9,7 @@ reads it front to back at any code length, and codes can be appended without mov
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +41,9 @@ def tile_dtype(bits: int) -> np.dtype[Any]:
 def empty_tiles(count: int, bits: int) -> NDArray[Any]:
     """Room for ``count`` codes; starts at a cache line, since vectors that straddle two are slower to load."""
     shape, dtype = tile_shape(count, bits), tile_dtype(bits)
-    size = int(np.prod(shape)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     buffer = np.empty(size + LANES, np.uint8)
-    start = -buffer.ctypes.data % LANES
+    start = -buffer.__array_interface__["data"][0] % LANES
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 

@@ -14,7 +14,7 @@ from hashlens.codes.distances import available_threads, compiled, even_slices, r
 from hashlens.codes.tiles import LANES, compare, lanes_in_use, lowest_lane, tiles_in_cache
 
 QUERIES_PER_TASK = 64  # queries that share codes while these are in cache
-SMALLEST_SLICE = 1 << 20  # bytes of codes; a thread is not worth waking for fewer
+SMALLEST_SLICE = 1 << 21  # bytes of codes; a thread is not worth waking for fewer
 FEW_TILES = 64  # for each neighbour, in a slice of the codes that many queries share
 SLICES_PER_THREAD = 2  # so that a thread that was held up leaves work to others
 SLACK = 2048  # candidates beyond k before those that cannot win are dropped
