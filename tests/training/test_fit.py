@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +246,19 @@ def test_training_leaves_the_random_numbers_of_its_caller_alone() -> None:
     torch.manual_seed(3)
     fit_digits(epochs=1)
     torch.testing.assert_close(torch.rand(4), wanted, rtol=0, atol=0)
+
+
+def test_training_data_are_let_go_at_once() -> None:
+    source = digits(test=False)
+    held = weakref.ref(source.features)
+    gc.disable()
+    try:
+        model = fit(source, bits=16, epochs=1, device="cpu")
+        del source
+        assert held() is None
+    finally:
+        gc.enable()
+    assert model.bits == 16
 
 
 def test_training_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

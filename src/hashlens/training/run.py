@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -146,6 +147,8 @@ def train(
             weights_only=True if resume_from else None,
         )
     best.weights = trainer.strategy.broadcast(best.weights)  # processes may differ in batch-norm statistics
+    del trainer, loop, loader, callbacks
+    gc.collect()  # trainer and module refer to each other, and would hold the training data until Python notices
     return best
 
 
