@@ -10,8 +10,8 @@ tinyimagenet100: queries are the test split (5,000 images), the database is the 
 130 images of the database, drawn anew for each seed, are for training, as in OrthoHash's ImageNet100. A method that
 learns its training images by heart gains from this, so --unseen leaves them out of the database.
 
-fashion-mnist: queries are the test split (10,000), the database is the train split (60,000), of which 130 a class are
-for training.
+fashion-mnist: queries are the test split (10,000), the database is the train split (60,000), of which 130 a class
+are for training.
 
 mosaics: pictures of 128 pixels put together from one to four images of tinyimagenet100, whose classes are the label
 set; 2,000 from the test split are queries, 13,000 from the train split the database, 5,000 of these for training.
