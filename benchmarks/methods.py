@@ -5,6 +5,7 @@
     python benchmarks/methods.py --data fashion-mnist
     python benchmarks/methods.py --data mosaics           # label sets
     python benchmarks/methods.py --real-valued            # also codes before they are rounded
+    python benchmarks/methods.py --unseen-classes 25      # train on 75 classes, search among the other 25
 
 tinyimagenet100: queries are the test split (5,000 images), the database is the train split (30,000); of each class
 130 images of the database, drawn anew for each seed, are for training, as in OrthoHash's ImageNet100. A method that
@@ -57,6 +58,7 @@ COMPARED: dict[str, Method] = {
     "shc, taxonomy": CentralSimilarityHashing(centres=SEMANTIC, similarity="taxonomy"),
 }
 FIRST = ("orthohash", "csq", "mds", "shc", "shrewd", "shrewd, no labels", "hashlens", "hashlens-taxonomy")
+COMPONENTS = "signs of principal components"
 DEPTHS = (100, 250, 1000, None)
 
 
@@ -79,6 +81,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--hidden-layers", help="such as 1024,1024, or none; the methods' own by default")
     parser.add_argument("--unseen", action="store_true", help="search only images that were not trained on")
+    parser.add_argument(
+        "--unseen-classes", type=int, default=0, help="search only classes that were not trained on"
+    )
     parser.add_argument("--real-valued", action="store_true", help="rank by continuous codes too")
     options = parser.parse_args()
 
@@ -90,10 +95,13 @@ def main() -> None:
     methods = [name for name in options.methods if benchmark.taxonomy or not COMPARED[name].needs_distance]
     header = " | ".join(f"{bits} bits" for bits in options.bits)
     rows: dict[str, list[str]] = {}
-    for name in methods:
+    for name in [COMPONENTS, *methods]:
         for bits in options.bits:
-            runs = [run(COMPARED[name], benchmark, bits, seed, layers, options) for seed in options.seeds]
-            print(json.dumps({"method": name, "bits": bits, "runs": runs}), flush=True)
+            if name == COMPONENTS:
+                runs = [run_components(benchmark, bits, seed, options) for seed in options.seeds]
+            else:
+                runs = [run(COMPARED[name], benchmark, bits, seed, layers, options) for seed in options.seeds]
+                print(json.dumps({"method": name, "bits": bits, "runs": runs}), flush=True)
             for kind in runs[0]:
                 cell = " / ".join(_mean([results[kind][figure] for results in runs]) for figure in figures)
                 rows.setdefault(f"{name}{kind}", []).append(cell)
@@ -111,17 +119,11 @@ def run(
     options: argparse.Namespace,
 ) -> dict[str, dict[str, float]]:
     """Train and evaluate once: figures of binary codes under "", those of continuous codes under their name."""
-    queries, database = benchmark.queries, benchmark.database
-    assert database.labels is not None
-    training = training_items(database.labels, benchmark.training_per_class, seed)
+    train, queries, database = sides_of(benchmark, seed, options)
     taxonomy = benchmark.taxonomy
     started = time.perf_counter()
-    model = hl.fit(
-        database.select(training), method, bits, taxonomy=taxonomy, hidden_layers=layers, seed=seed, device="cpu"
-    )
+    model = hl.fit(train, method, bits, taxonomy=taxonomy, hidden_layers=layers, seed=seed, device="cpu")
     seconds = time.perf_counter() - started
-    if options.unseen:
-        database = database.select(np.setdiff1d(np.arange(len(database)), training))
     report = hl.evaluate(
         model.encode(queries), queries.labels, model.encode(database), database.labels, DEPTHS,
         taxonomy, database.class_names if taxonomy else None, bits,
@@ -131,6 +133,48 @@ def run(
     if options.real_valued:
         results[", real-valued"] = figures_of_continuous_codes(model, queries, database, taxonomy)
     return results
+
+
+def sides_of(
+    benchmark: Benchmark, seed: int, options: argparse.Namespace
+) -> tuple[FeatureArray, FeatureArray, FeatureArray]:
+    """What is trained on, searched with and searched in."""
+    queries, database = benchmark.queries, benchmark.database
+    assert database.labels is not None and queries.labels is not None
+    training = training_items(database.labels, benchmark.training_per_class, seed)
+    train = database.select(training)
+    if options.unseen:
+        database = database.select(np.setdiff1d(np.arange(len(database)), training))
+    if options.unseen_classes:
+        drawn = np.random.default_rng(seed).permutation(len(database.class_names))
+        unseen, seen = np.split(drawn, [options.unseen_classes])
+        train = of_classes(train, np.sort(seen))
+        queries, database = (side.select(np.isin(side.labels, unseen)) for side in (queries, database))
+    return train, queries, database
+
+
+def run_components(benchmark: Benchmark, bits: int, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """What codes give that need no training: signs of the features along their first K principal directions."""
+    train, queries, database = sides_of(benchmark, seed, options)
+    mean = train.features.mean(0)
+    directions = np.linalg.svd(train.features - mean, full_matrices=False)[2][:bits].T
+    codes = [(side.features - mean) @ directions for side in (queries, database)]
+    taxonomy = benchmark.taxonomy
+    assert queries.labels is not None and database.labels is not None
+    return {
+        "": hl.evaluate(
+            codes[0], queries.labels, codes[1], database.labels, DEPTHS,
+            taxonomy, database.class_names if taxonomy else None,
+        )
+    }  # fmt: skip
+
+
+def of_classes(source: FeatureArray, classes: NDArray[np.int64]) -> FeatureArray:
+    """The items of some classes, which are numbered anew."""
+    assert source.labels is not None
+    kept = source.select(np.isin(source.labels, classes))
+    names = [source.class_names[number] for number in classes]
+    return FeatureArray(source.name, kept.features, np.searchsorted(classes, kept.labels), names)
 
 
 def figures_of_continuous_codes(
