@@ -43,7 +43,7 @@ class TrainingSettings:
 
 # Ours, chosen on validation images.
 FROZEN = TrainingSettings(
-    20, 256, 1e-3, 5e-4, "cosine", feature_dropout=0.2, hidden_layers=(512, 512), hidden_dropout=0.4
+    20, 256, 1e-3, 5e-4, "cosine", feature_dropout=0.2, hidden_layers=(512, 512), hidden_dropout=0.2
 )
 END_TO_END = TrainingSettings(12, 64, 1e-3, 5e-4, "cosine", backbone_rate=0.3)
 
