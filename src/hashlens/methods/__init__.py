@@ -12,7 +12,7 @@ from hashlens.methods.shrewd import SHREWD
 METHODS: dict[str, Method] = {
     # Our best combinations on held-out images, without and with a taxonomy.
     "hashlens": OrthoHash(centres=SEMANTIC, similarity="class-means", margin=0.5),
-    "hashlens-taxonomy": OrthoHash(centres=SEMANTIC, similarity="class-means", taxonomy_weight=0.3, margin=0.5),
+    "hashlens-taxonomy": OrthoHash(centres=SEMANTIC, taxonomy_weight=0.2, margin=0.5),
     "orthohash": OrthoHash(),
     "orthoarc": OrthoHash(margin_kind="arc"),
     "csq": CentralSimilarityHashing(centres="hadamard"),
