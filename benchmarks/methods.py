@@ -52,6 +52,7 @@ COMPARED: dict[str, Method] = {
     "shrewd, no labels": SHREWD(classification_weight=0),
     "hashlens": METHODS["hashlens"],
     "hashlens-taxonomy": METHODS["hashlens-taxonomy"],
+    "hashlens, confusion": OrthoHash(centres=SEMANTIC, margin=0.5),
     "orthohash, semantic centres": OrthoHash(centres=SEMANTIC),
     "orthohash, taxonomy centres": OrthoHash(centres=SEMANTIC, similarity="taxonomy"),
     "shc, class means": CentralSimilarityHashing(centres=SEMANTIC, similarity="class-means"),
