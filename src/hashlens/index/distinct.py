@@ -100,6 +100,11 @@ def group_equal(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.
     return (groups, firsts) if len(firsts) * LEAST_SHARING <= count else None
 
 
+def count_distinct(rows: NDArray[np.uint8]) -> int:
+    """How many of (N, B) uint8 rows, C-contiguous, are different."""
+    return len(_group(_widest_words(rows), len(rows))[1])
+
+
 def _widest_words(packed: NDArray[np.uint8]) -> NDArray[Any]:
     for dtype in (np.uint64, np.uint32, np.uint16):
         if packed.shape[1] % np.dtype(dtype).itemsize == 0 and packed.ctypes.data % np.dtype(dtype).itemsize == 0:

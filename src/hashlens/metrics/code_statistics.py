@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.codes.packing import as_packed, binarize, to_words, unpack
+from hashlens.codes.distances import available_threads, compiled, even_slices, popcount, run_in_threads
+from hashlens.codes.packing import as_packed, binarize
+from hashlens.index.distinct import count_distinct
 
-CHUNK = 65_536  # codes unpacked at a time
+CHUNK = 1 << 14  # codes whose bits are compared at a time, while they are in cache
 
 
 def code_statistics(
@@ -32,20 +34,22 @@ def code_statistics(
     """
     packed, bits = as_packed(codes, bits)
     count = len(packed)
-    ones = np.zeros(bits)
-    together = np.zeros((bits, bits))
+    together = np.zeros((bits, bits), np.int64)
     for start in range(0, count, CHUNK):
-        chunk = (unpack(packed[start : start + CHUNK], bits) > 0).astype(np.float32)
-        ones += chunk.sum(0, dtype=np.float64)
-        together += chunk.T @ chunk
+        planes = bit_planes(packed[start : start + CHUNK])[:bits]
+        run_in_threads(
+            lambda first, last, planes=planes: _add_common(planes, first, last, together),
+            even_slices(bits, 4 * available_threads()),
+        )
+    together += np.triu(together, 1).T
+    ones = np.diag(together)
     balance = ones / count
     covariance = together / count - np.outer(balance, balance)
     spread = np.sqrt(np.clip(np.diag(covariance), 0, None))
     scale = np.outer(spread, spread)
     correlation = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 1e-12)
-    words = to_words(packed)
     statistics = {
-        "distinct": np.unique(words[0]).size if len(words) == 1 else np.unique(words, axis=1).shape[1],
+        "distinct": count_distinct(packed),
         "bit_balance": [float(value) for value in balance],
         "bit_balance_deviation": float(np.abs(balance - 0.5).mean()),
         "bit_correlation": float(np.abs(correlation[~np.eye(bits, dtype=bool)]).mean()) if bits > 1 else 0.0,
@@ -61,3 +65,42 @@ def quantization_error(continuous: NDArray[np.floating]) -> float:
     norms = np.linalg.norm(continuous, axis=1) * np.sqrt(continuous.shape[1])
     cosines = (continuous * signs).sum(1) / np.maximum(norms, 1e-12)
     return float(1 - cosines.mean())
+
+
+def bit_planes(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """The n-th bits of all codes side by side: (N, B) packed → (8·B, ceil(N/64)) words, zero-padded."""
+    count, width = packed.shape
+    planes = np.zeros((8 * width, 8 * -(-count // 64)), np.uint8)
+    _transpose_bits(packed, planes)
+    return planes.view(np.uint64)
+
+
+@compiled
+def _transpose_bits(packed, planes):
+    count, width = packed.shape
+    for first in range(0, count, 8):
+        for place in range(width):
+            eight = np.uint64(0)
+            for row in range(min(8, count - first)):
+                eight |= np.uint64(packed[first + row, place]) << np.uint64(8 * row)
+            # An 8 × 8 matrix of bits is turned by swapping ever larger blocks off its diagonal (Warren, Hacker's
+            # Delight, section 7-3).
+            swapped = (eight ^ (eight >> np.uint64(7))) & np.uint64(0x00AA00AA00AA00AA)
+            eight ^= swapped ^ (swapped << np.uint64(7))
+            swapped = (eight ^ (eight >> np.uint64(14))) & np.uint64(0x0000CCCC0000CCCC)
+            eight ^= swapped ^ (swapped << np.uint64(14))
+            swapped = (eight ^ (eight >> np.uint64(28))) & np.uint64(0x00000000F0F0F0F0)
+            eight ^= swapped ^ (swapped << np.uint64(28))
+            for bit in range(8):
+                planes[8 * place + 7 - bit, first // 8] = np.uint8((eight >> np.uint64(8 * bit)) & np.uint64(0xFF))
+
+
+@compiled
+def _add_common(planes, first, last, together):
+    """Add to rows ``first`` … ``last`` − 1 of the upper triangle how many codes have both of two bits."""
+    for one in range(first, last):
+        for other in range(one, len(planes)):
+            common = np.int64(0)
+            for word in range(planes.shape[1]):
+                common += popcount(planes[one, word] & planes[other, word])
+            together[one, other] += common

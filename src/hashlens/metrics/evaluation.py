@@ -299,10 +299,18 @@ def _score(totals, relevants, cuts, discounts, out):
 
 @compiled
 def _precision_at(totals, relevants, depths, out):
+    """out (Q, M): expected precision of every query at ascending depths, at most the number of items."""
     for q in range(len(totals)):
+        level = 0
+        rank = 0
+        hits = 0.0
         for d in range(len(depths)):
-            hits, rank = expected_hits(totals[q], relevants[q], depths[d])
-            out[q, d] = hits / rank
+            while rank + totals[q, level] < depths[d]:
+                rank += totals[q, level]
+                hits += relevants[q, level]
+                level += 1
+            inside = (depths[d] - rank) / totals[q, level]
+            out[q, d] = (hits + relevants[q, level] * inside) / depths[d]
 
 
 @compiled

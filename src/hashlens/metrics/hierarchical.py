@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
 from hashlens.codes.tiles import spread_queries
 from hashlens.errors import BadInput
-from hashlens.metrics.histograms import TASKS_PER_THREAD, SortedCodes, add_counts, workspace
+from hashlens.metrics.histograms import QUERIES_TOGETHER, TASKS_PER_THREAD, SortedCodes, add_counts, workspace
 from hashlens.metrics.ties import reciprocal_sums
 
 SHORT = 16  # ranks; a sum over so few is quicker term by term
@@ -59,7 +59,7 @@ def hierarchical_scores(
     database = _class_numbers(database_labels, classes, "database")
     order = np.argsort(database, kind="stable")
     bounds = np.searchsorted(database[order], np.arange(classes + 1))
-    codes = SortedCodes(database_codes[order], database[order], bits)
+    codes = SortedCodes.of(database_codes[order], database[order], bits)
     places = codes.places(bounds)
     spread = spread_queries(query_codes, bits)
     ascending = np.argsort(depths, kind="stable")
@@ -68,7 +68,7 @@ def hierarchical_scores(
     def score(start: int, stop: int) -> None:
         here = slice(start, stop)
         _score(
-            codes.tiles, codes.weights, places, spread[here], queries[here], np.diff(bounds), similarities,
+            codes.tiles, codes.weights, codes.single, places, spread[here], queries[here], np.diff(bounds), similarities,
             depths[ascending], bits, scores[here],
         )  # fmt: skip
 
@@ -90,26 +90,33 @@ def _class_numbers(labels: ArrayLike, classes: int, side: str) -> NDArray[np.int
 
 
 @compiled
-def _score(tiles, weights, places, queries, query_classes, sizes, similarities, depths, bits, out):
+def _score(tiles, weights, single, places, queries, query_classes, sizes, similarities, depths, bits, out):
     kinds, classes, _ = similarities.shape
     counts = np.zeros(bits + 1, np.int64)
     work = workspace(tiles, bits + 1)
-    for q in range(len(queries)):
-        own = query_classes[q]
-        if own < 0:
-            continue
-        totals = np.zeros(bits + 1, np.int64)
-        gains = np.zeros((kinds, bits + 1))
-        add_counts(tiles, weights, queries, q, 0, places[0], work, totals)  # items without a label
-        for c in range(classes):
-            if sizes[c]:
+    for group in range(0, len(queries), QUERIES_TOGETHER):
+        group_stop = min(group + QUERIES_TOGETHER, len(queries))
+        totals = np.zeros((group_stop - group, bits + 1), np.int64)
+        gains = np.zeros((group_stop - group, kinds, bits + 1))
+        for c in range(-1, classes):  # items without a label come first
+            start, stop = (0, places[0]) if c < 0 else (places[c], places[c + 1])
+            for q in range(group, group_stop):
+                own = query_classes[q]
+                if own < 0 or start == stop:
+                    continue
                 counts[:] = 0
-                add_counts(tiles, weights, queries, q, places[c], places[c + 1], work, counts)
-                totals += counts
+                add_counts(tiles, weights, single, queries, q, start, stop, work, counts)
+                totals[q - group] += counts
+                if c >= 0:
+                    for kind in range(kinds):
+                        gains[q - group, kind] += similarities[kind, own, c] * counts
+        for q in range(group, group_stop):
+            own = query_classes[q]
+            if own >= 0:
                 for kind in range(kinds):
-                    gains[kind] += similarities[kind, own, c] * counts
-        for kind in range(kinds):
-            _average_gains(totals, gains[kind], similarities[kind, own], sizes, depths, out[q, kind])
+                    _average_gains(
+                        totals[q - group], gains[q - group, kind], similarities[kind, own], sizes, depths, out[q, kind]
+                    )
 
 
 @compiled

@@ -6,21 +6,22 @@ codes that are relevant to the same queries are compared once and counted as oft
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
-from hashlens.codes.tiles import compare, spread_queries, to_tiles
+from hashlens.codes.tiles import compare, from_tiles, spread_queries, to_tiles
 from hashlens.index.distinct import group_equal
 from hashlens.metrics.relevance import Relevance, SameClass, SharedLabel
 
 TASKS_PER_THREAD = 4
 QUERIES_TOGETHER = 8  # that share codes while these are in the second-level cache
-CODES_TOGETHER = 1 << 15
+CODES_TOGETHER = 65536
 TILES_TOGETHER = 32
-PAIRS = 1 << 16  # of distances of one byte
+PAIRS_TOGETHER = 1 << 15  # of distances, counted in 16 bits each, so that the counters fit in the first-level cache
 
 
 class Comparison:
@@ -41,11 +42,12 @@ class Comparison:
         self._relevance = relevance
         self._query_codes = query_codes
         if isinstance(relevance, SameClass):
-            self._codes = SortedCodes(database_codes[relevance.order], relevance.classes, bits)
+            self._codes = SortedCodes.of(database_codes[relevance.order], relevance.classes, bits)
+            self._single_first = self._codes.single_first()
             self._starts = self._codes.places(relevance.starts)
             self._stops = self._codes.places(relevance.stops)
         else:
-            self._codes = SortedCodes(database_codes, relevance.database_masks, bits)
+            self._codes = SortedCodes.of(database_codes, relevance.database_masks, bits)
             self._masks = relevance.database_masks[self._codes.firsts]
 
     def histograms(self, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -61,30 +63,42 @@ class Comparison:
 
         def count(start: int, stop: int) -> None:
             here, all_here = slice(start, stop), slice(first + start, first + stop)
-            out = totals[here], relevants[here]
             if isinstance(self._relevance, SharedLabel):
                 masks = self._relevance.query_masks[all_here]
+                out = totals[here], relevants[here]
                 _count_shared_label(
                     codes.tiles, codes.weights, codes.count, queries[here], self._masks, masks, *out
                 )
             else:
+                every = self._single_first
+                _count_all(every.tiles, every.weights, every.single, every.count, queries[here], totals[here])
                 bounds = self._starts[all_here], self._stops[all_here]
-                _count_same_class(codes.tiles, codes.weights, codes.count, queries[here], *bounds, *out)
+                _count_ranges(codes.tiles, codes.weights, codes.single, queries[here], *bounds, relevants[here])
 
         run_in_threads(count, even_slices(last - first, TASKS_PER_THREAD * available_threads()))
         return totals, relevants
 
 
+@dataclass(frozen=True)
 class SortedCodes:
     """Codes in tiles, with weights in place of repetitions.
 
     Attributes:
-        tiles, count: the codes to compare with, see :mod:`hashlens.codes.tiles`.
+        tiles, count, bits: the codes to compare with, see :mod:`hashlens.codes.tiles`.
         weights: (count,) int64, how often each is there; empty if all are there once.
+        single: of the first so many codes all are there once.
         firsts: (count,) int64, for each the row where it is there first.
     """
 
-    def __init__(self, packed: NDArray[np.uint8], kinds: NDArray[Any], bits: int) -> None:
+    tiles: NDArray[Any]
+    count: int
+    bits: int
+    weights: NDArray[np.int64]
+    single: int
+    firsts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, packed: NDArray[np.uint8], kinds: NDArray[Any], bits: int) -> SortedCodes:
         """
         Args:
             packed: (N, B) packed codes.
@@ -94,45 +108,51 @@ class SortedCodes:
         columns = np.ascontiguousarray(kinds).view(np.uint8).reshape(len(packed), -1)
         groups = group_equal(np.ascontiguousarray(np.concatenate([packed, columns], axis=1)))
         if groups is None:
-            self.firsts = np.arange(len(packed))
-            self.weights = np.empty(0, np.int64)
-            self.tiles = to_tiles(packed, bits)
-        else:
-            self.firsts = groups[1]
-            self.weights = np.bincount(groups[0], minlength=len(self.firsts)).astype(np.int64)
-            self.tiles = to_tiles(packed[self.firsts], bits)
-        self.count = len(self.firsts)
+            count = len(packed)
+            return cls(to_tiles(packed, bits), count, bits, np.empty(0, np.int64), count, np.arange(count))
+        numbers, firsts = groups
+        weights = np.bincount(numbers, minlength=len(firsts)).astype(np.int64)
+        return cls(to_tiles(packed[firsts], bits), len(firsts), bits, weights, 0, firsts)
 
     def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the codes from given rows on, each the start or end of a kind, begin."""
         return np.searchsorted(self.firsts, rows)
 
+    def single_first(self) -> SortedCodes:
+        """The same codes, those before the others that are there once; :meth:`places` makes no sense then."""
+        if not len(self.weights):
+            return self
+        order = np.argsort(self.weights > 1, kind="stable")
+        tiles = to_tiles(from_tiles(self.tiles, order, self.bits), self.bits)
+        single = int((self.weights == 1).sum())
+        return SortedCodes(tiles, self.count, self.bits, self.weights[order], single, self.firsts[order])
+
 
 @compiled
 def workspace(tiles, levels):
     """Memory for :func:`add_counts`: distances of some tiles, counts of pairs of distances, and of distances."""
-    pairs = PAIRS if tiles.itemsize == 1 else 1
+    pairs = 256 * levels if tiles.itemsize == 1 else 1
     return (
         np.empty((TILES_TOGETHER, 64), tiles.dtype),
-        np.zeros(pairs, np.uint32),
+        np.zeros(pairs, np.uint16),
         np.zeros((4, levels), np.int64),
     )
 
 
 @compiled
-def add_counts(tiles, weights, queries, q, start, stop, work, counts):
+def add_counts(tiles, weights, single, queries, q, start, stop, work, counts):
     """Add to ``counts`` (K + 1,) how many of codes ``start`` … ``stop`` − 1 are at each distance of query ``q``.
 
-    tiles, weights: see :class:`SortedCodes`; queries: see :func:`hashlens.codes.tiles.spread_queries`.
+    tiles, weights, single: see :class:`SortedCodes`; queries: see :func:`hashlens.codes.tiles.spread_queries`.
     """
     levels = len(counts)
-    first, last = (start + 63) // 64, stop // 64
-    paired = len(weights) == 0 and tiles.itemsize == 1 and 64 * (last - first) > 4 * levels * levels
-    if paired:
+    first, last = (start + 63) // 64, min(stop, single) // 64
+    if tiles.itemsize == 1 and 64 * (last - first) > 2 * levels * levels:
         _count_singly(tiles, weights, queries, q, start, 64 * first, work)
-        _count_pairs(tiles, queries, q, first, last, work[0], work[1])
+        for some in range(first, last, PAIRS_TOGETHER // 32):
+            _count_pairs(tiles, queries, q, some, min(some + PAIRS_TOGETHER // 32, last), work[0], work[1])
+            _move_pairs(work[1], counts)
         _count_singly(tiles, weights, queries, q, 64 * last, stop, work)
-        _move_pairs(work[1], counts)
     else:
         _count_singly(tiles, weights, queries, q, start, stop, work)
     lanes = work[2]
@@ -152,7 +172,7 @@ def _compare_tiles(tiles, queries, q, first, last, distances):
 def _count_pairs(tiles, queries, q, first, last, distances, pairs):
     """Count whole tiles, two neighbouring codes at a time: half as many counters to increase."""
     eights = distances.reshape(-1).view(np.uint64)
-    one = np.uint32(1)
+    one = np.uint16(1)
     for start in range(first, last, TILES_TOGETHER):
         stop = min(start + TILES_TOGETHER, last)
         _compare_tiles(tiles, queries, q, start, stop, distances)
@@ -166,13 +186,15 @@ def _count_pairs(tiles, queries, q, first, last, distances, pairs):
 
 @compiled
 def _move_pairs(pairs, counts):
-    for high in range(len(counts)):
-        for low in range(len(counts)):
-            found = pairs[256 * high + low]
-            if found:
-                counts[high] += found
-                counts[low] += found
-                pairs[256 * high + low] = 0
+    levels = len(counts)
+    for high in range(levels):
+        row = pairs[256 * high : 256 * high + levels]
+        total = np.int64(0)
+        for low in range(levels):
+            total += row[low]
+            counts[low] += row[low]
+        counts[high] += total
+        row[:] = 0
 
 
 @compiled
@@ -211,24 +233,22 @@ def _count_singly(tiles, weights, queries, q, start, stop, work):
 
 
 @compiled
-def _count_same_class(tiles, weights, count, queries, starts, stops, totals, relevants):
-    levels = totals.shape[1]
-    work = workspace(tiles, levels)
-    whole = count // 64 if len(weights) == 0 and tiles.itemsize == 1 else 0
-    pairs = np.zeros((QUERIES_TOGETHER, len(work[1]) if whole else 1), np.uint32)
+def _count_all(tiles, weights, single, count, queries, totals):
+    """Count all codes; see :class:`SortedCodes` for what describes them."""
+    work = workspace(tiles, totals.shape[1])
     for group in range(0, len(queries), QUERIES_TOGETHER):
-        group_stop = min(group + QUERIES_TOGETHER, len(queries))
-        for first in range(0, whole, CODES_TOGETHER // 64):
-            last = min(first + CODES_TOGETHER // 64, whole)
-            for q in range(group, group_stop):
-                _count_pairs(tiles, queries, q, first, last, work[0], pairs[q - group])
-        for start in range(64 * whole, count, CODES_TOGETHER):
-            for q in range(group, group_stop):
-                add_counts(tiles, weights, queries, q, start, min(start + CODES_TOGETHER, count), work, totals[q])
-        for q in range(group, group_stop):
-            if whole:
-                _move_pairs(pairs[q - group], totals[q])
-            add_counts(tiles, weights, queries, q, starts[q], stops[q], work, relevants[q])
+        for start in range(0, count, CODES_TOGETHER):
+            stop = min(start + CODES_TOGETHER, count)
+            for q in range(group, min(group + QUERIES_TOGETHER, len(queries))):
+                add_counts(tiles, weights, single, queries, q, start, stop, work, totals[q])
+
+
+@compiled
+def _count_ranges(tiles, weights, single, queries, starts, stops, counts):
+    """Count codes ``starts[q]`` … ``stops[q]`` − 1 for every query; those with the same range follow each other."""
+    work = workspace(tiles, counts.shape[1])
+    for q in np.argsort(starts):
+        add_counts(tiles, weights, single, queries, q, starts[q], stops[q], work, counts[q])
 
 
 @compiled

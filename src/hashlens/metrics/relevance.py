@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,7 +74,7 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
     if (queries.dtype.kind in "US") != (database.dtype.kind in "US"):
         raise BadInput("Query labels and database labels must both be class numbers or both be names.")
 
-    order = np.argsort(database, kind="stable")
+    order = _stable_order(database)
     in_order = database[order]
     starts = np.searchsorted(in_order, queries, side="left")
     stops = np.searchsorted(in_order, queries, side="right")
@@ -82,6 +83,13 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
     classes = np.zeros(len(in_order), np.int64)
     classes[1:] = np.cumsum(in_order[1:] != in_order[:-1])
     return SameClass(order, classes, starts, stops)
+
+
+def _stable_order(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Like a stable argsort, which numpy does far faster for numbers of 16 bits."""
+    if labels.dtype.kind in "iu" and len(labels) and labels.max() - labels.min() < 1 << 16:
+        labels = (labels - labels.min()).astype(np.uint16)
+    return np.argsort(labels, kind="stable")
 
 
 def _masks(multi_hot: NDArray[np.generic]) -> NDArray[np.uint64]:

@@ -11,7 +11,8 @@ import math
 
 from hashlens.codes.distances import compiled
 
-DIRECT_TERMS = 64
+LEAST_START = 64  # from which on the expansion of the digamma function is exact to a double
+FEW_TERMS = 12  # are added as fast as they are computed at once
 NEGLIGIBLE = 1e-20  # relative to the most likely outcome
 
 
@@ -19,12 +20,12 @@ NEGLIGIBLE = 1e-20  # relative to the most likely outcome
 def reciprocal_sums(before, count):
     """Σ 1/(before + t) and Σ (t − 1)/(before + t) for t = 1 … count, in constant time.
 
-    The first terms are added directly; the rest is a difference of digamma functions, by the expansion
-    ψ(x + 1/2) = ln x + 1/(24x²) − 7/(960x⁴) + 31/(8064x⁶) − …, whose next term is below 2e-17 here.
+    Few terms, and those with small denominators, are added directly; the rest is a difference of digamma functions,
+    by the expansion ψ(x + 1/2) = ln x + 1/(24x²) − 7/(960x⁴) + 31/(8064x⁶) − …, whose next term is below 2e-17 here.
     """
     reciprocals = 0.0
     weighted = 0.0
-    direct = min(count, DIRECT_TERMS)
+    direct = count if count <= FEW_TERMS else min(count, max(0, int(LEAST_START - before)))
     for t in range(1, direct + 1):
         term = 1.0 / (before + t)
         reciprocals += term
