@@ -186,7 +186,9 @@ def test_cut_in_a_large_group(groups: Groups, depths: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("before", [0, 1, 2, 63, 64, 65, 1000, 10**6, 10**8])
-@pytest.mark.parametrize("count", [0, 1, 2, *range(FEW_TERMS - 2, FEW_TERMS + 3), LEAST_START, 2 * LEAST_START, 300])
+@pytest.mark.parametrize(
+    "count", [0, 1, 2, *range(FEW_TERMS - 2, FEW_TERMS + 3), LEAST_START, 2 * LEAST_START, 300]
+)
 def test_reciprocal_sums_are_exact(before: int, count: int) -> None:
     terms = [Fraction(1, before + t) for t in range(1, count + 1)]
     reciprocals, weighted = sum(terms, Fraction(0)), sum((t * term for t, term in enumerate(terms)), Fraction(0))

@@ -68,8 +68,8 @@ def hierarchical_scores(
     def score(start: int, stop: int) -> None:
         here = slice(start, stop)
         _score(
-            codes.tiles, codes.weights, codes.single, places, spread[here], queries[here], np.diff(bounds), similarities,
-            depths[ascending], bits, scores[here],
+            codes.tiles, codes.weights, codes.single, places, spread[here], queries[here], np.diff(bounds),
+            similarities, depths[ascending], bits, scores[here],
         )  # fmt: skip
 
     run_in_threads(score, even_slices(len(queries), TASKS_PER_THREAD * available_threads()))
@@ -115,7 +115,12 @@ def _score(tiles, weights, single, places, queries, query_classes, sizes, simila
             if own >= 0:
                 for kind in range(kinds):
                     _average_gains(
-                        totals[q - group], gains[q - group, kind], similarities[kind, own], sizes, depths, out[q, kind]
+                        totals[q - group],
+                        gains[q - group, kind],
+                        similarities[kind, own],
+                        sizes,
+                        depths,
+                        out[q, kind],
                     )
 
 

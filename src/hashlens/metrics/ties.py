@@ -20,8 +20,9 @@ NEGLIGIBLE = 1e-20  # relative to the most likely outcome
 def reciprocal_sums(before, count):
     """Σ 1/(before + t) and Σ (t − 1)/(before + t) for t = 1 … count, in constant time.
 
-    Few terms, and those with small denominators, are added directly; the rest is a difference of digamma functions,
-    by the expansion ψ(x + 1/2) = ln x + 1/(24x²) − 7/(960x⁴) + 31/(8064x⁶) − …, whose next term is below 2e-17 here.
+    Few terms, and those with small denominators, are added directly; the rest is a difference of digamma
+    functions, by the expansion ψ(x + 1/2) = ln x + 1/(24x²) − 7/(960x⁴) + 31/(8064x⁶) − …, whose next term is
+    below 2e-17 here.
     """
     reciprocals = 0.0
     weighted = 0.0
