@@ -531,6 +531,7 @@ def test_bad_input_to_the_other_commands(run, photos: Path, model: Path, index: 
         run("centres", "--classes", 3, "--bits", 8, "-o", tmp_path / "H.npy", "--generator", "magic"), "'magic'"
     )
     check_refusal(run("info", photos), "neither a model nor an index")
+    check_refusal(run("info", tmp_path / ("long" * 500)), "long.*: .")
     other = tmp_path / "other"
     hl.fit(photos / "train", bits=16, image_size=32, epochs=1, finetune=False).save(other)
     check_refusal(run("index", other, photos / "train", "-o", index), r"24 bits.* 16")

@@ -60,13 +60,20 @@ EncodingDevice = Annotated[
 
 
 def main() -> None:
-    """Run the command line; bad input ends it with one sentence and exit status 2."""
+    """Run the command line; bad input, or a refusal of the system, ends it with one sentence and exit status 2."""
     _speak_plainly()
     try:
         app()
     except BadInput as error:
         print(f"hashlens: {error}", file=sys.stderr)
-        sys.exit(2)
+    except OSError as error:  # a full disk, a folder without permission, a name that is too long
+        if error.strerror is None:
+            raise
+        where = f"{str(error.filename)[:200]}: " if error.filename else ""
+        print(f"hashlens: {where}{error.strerror}.", file=sys.stderr)
+    else:
+        return
+    sys.exit(2)
 
 
 @app.command()

@@ -545,6 +545,7 @@ def test_a_colon_in_a_path_that_exists_chooses_no_split(tmp_path: Path) -> None:
     [
         ("nowhere", None, ["nowhere", "digits"]),
         ("nowhere:train", None, ["nowhere"]),
+        ("", None, ["empty"]),
         ("digits:valid", None, ["'valid'", "'train'", "'test'"]),
         ("digits:train", "test", ["'train'", "'test'"]),
     ],
@@ -623,7 +624,7 @@ def test_pixels_and_features_are_told_apart() -> None:
 @pytest.mark.parametrize(
     "items",
     [None, {}, [], (), object(), ["a.png", 3], [picture(1), "a.png"], np.ones((2, 2, 2)), [[1.0], [1.0, 2.0]],
-     np.array([[np.nan]]), [float("inf")], 5 + 1j],
+     np.array([[np.nan]]), [float("inf")], 5 + 1j, 3.0],
 )  # fmt: skip
 def test_what_is_neither_images_nor_features_is_refused(items: Any) -> None:
     assert type(items).__name__ in refusal(lambda: as_source(items))

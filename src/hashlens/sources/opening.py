@@ -40,6 +40,8 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Ima
         BadInput: there is nothing of that name, or it is not what it should be.
     """
     text = os.fspath(source)
+    if not text:
+        raise BadInput("The source is empty; name a folder, a file or a set (. is the current folder).")
     base, separator, suffix = text.rpartition(":")
     if separator and not Path(text).exists() and (base in NAMED or Path(base).exists()):
         if split not in (None, suffix):
@@ -91,9 +93,11 @@ def as_source(items: Any) -> ImageSource | FeatureArray:
     if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim == 4 and items.shape[3] == 3:
         return ImageArray("pixels", items)
     try:
-        features: np.ndarray = np.atleast_2d(np.asarray(items, np.float32))
+        features: np.ndarray = np.asarray(items, np.float32)
     except (TypeError, ValueError):
         features = np.empty(0)
+    if features.ndim == 1:
+        features = features[None]
     if features.ndim != 2 or not features.shape[1] or not np.isfinite(features).all():
         raise BadInput(
             f"Cannot use {type(items).__name__} as images or features; give a source, paths, PIL images, "
