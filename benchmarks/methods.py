@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 import hashlens as hl
 from hashlens.backbones import extract_features, load_backbone
 from hashlens.classes import Taxonomy, open_taxonomy
-from hashlens.methods import METHODS, SEMANTIC, SHREWD, CentralSimilarityHashing, Method, OrthoHash
+from hashlens.methods import METHODS, SEMANTIC, SHREWD, CentralSimilarityHashing, HashLens, Method, OrthoHash
 from hashlens.metrics.ties import average_precision
 from hashlens.sources import FeatureArray, ImageSource
 from hashlens.sources.source import ImageArray
@@ -52,7 +52,7 @@ COMPARED: dict[str, Method] = {
     "shrewd, no labels": SHREWD(classification_weight=0),
     "hashlens": METHODS["hashlens"],
     "hashlens-taxonomy": METHODS["hashlens-taxonomy"],
-    "hashlens, confusion": OrthoHash(centres=SEMANTIC, margin=0.5),
+    "hashlens, confusion": HashLens(similarity="confusion"),
     "orthohash, semantic centres": OrthoHash(centres=SEMANTIC),
     "orthohash, taxonomy centres": OrthoHash(centres=SEMANTIC, similarity="taxonomy"),
     "shc, class means": CentralSimilarityHashing(centres=SEMANTIC, similarity="class-means"),

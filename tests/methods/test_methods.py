@@ -14,9 +14,15 @@ from torch import nn
 from hashlens.centres import GENERATORS, check_codebook
 from hashlens.classes import embedding_similarity
 from hashlens.errors import BadInput
-from hashlens.methods import METHODS, SCHEDULES, SHREWD, CentreMethod, OrthoHash, Setting, get_method
+from hashlens.methods import METHODS, SCHEDULES, SHREWD, CentreMethod, HashLens, OrthoHash, Setting, get_method
 from hashlens.models import HASH_LAYERS
-from hashlens.objectives import Classification, DistanceMatching, EmpiricalDivergence
+from hashlens.objectives import (
+    CentralSimilarity,
+    Classification,
+    CosineSoftmax,
+    DistanceMatching,
+    EmpiricalDivergence,
+)
 from refusals import is_one_sentence
 
 CLASSES, BITS = 6, 24
@@ -45,7 +51,7 @@ def test_every_method_trains_its_hash_layer(name: str, multi_label: bool) -> Non
     codebook = method.codebook(CLASSES, BITS, 3, similarity) if isinstance(method, CentreMethod) else None
     objective = method.objective(setting(codebook))
     torch.manual_seed(0)
-    layer = HASH_LAYERS[method.hash_layer](10, BITS)
+    layer = HASH_LAYERS[method.hash_layer(setting())](10, BITS)
     inputs = torch.randn(18, 10)
     loss = objective(layer(inputs), targets_for(18, multi_label))
     loss.backward()
@@ -58,6 +64,26 @@ def test_every_method_trains_its_hash_layer(name: str, multi_label: bool) -> Non
         assert parameter.grad is not None
         assert torch.isfinite(parameter.grad).all()
     assert layer.linear.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("classes", "bits", "label_sets", "layer", "loss"),
+    [
+        (96, 24, False, "batch-norm", CosineSoftmax),
+        (97, 24, False, "tanh", CentralSimilarity),
+        (97, 24, True, "batch-norm", CosineSoftmax),
+    ],
+)
+def test_our_method_pulls_codes_bit_by_bit_where_centres_are_crowded(
+    classes: int, bits: int, label_sets: bool, layer: str, loss: type
+) -> None:
+    codebook = GENERATORS["bernoulli"](classes, bits, 0)
+    here = Setting(bits, classes, codebook=codebook, label_sets=label_sets)
+    method = HashLens(crowding=4.0)
+    assert method.hash_layer(here) == layer
+    objective = method.objective(here)
+    assert type(objective) is loss
+    np.testing.assert_array_equal(objective.codebook.numpy(), codebook)
 
 
 @pytest.mark.parametrize("centres", GENERATORS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlens.errors import BadInput
 from hashlens.methods.central_similarity import CentralSimilarityHashing
+from hashlens.methods.hashlens import HashLens
 from hashlens.methods.method import SEMANTIC, CentreMethod, Method, Setting
 from hashlens.methods.orthohash import OrthoHash
 from hashlens.methods.settings import OPTIMIZERS, SCHEDULES, TrainingSettings
@@ -11,8 +12,8 @@ from hashlens.methods.shrewd import SHREWD
 
 METHODS: dict[str, Method] = {
     # Our best combinations on held-out images, without and with a taxonomy.
-    "hashlens": OrthoHash(centres=SEMANTIC, similarity="class-means", margin=0.5),
-    "hashlens-taxonomy": OrthoHash(centres=SEMANTIC, taxonomy_weight=0.2, margin=0.5),
+    "hashlens": HashLens(),
+    "hashlens-taxonomy": HashLens(similarity="confusion", taxonomy_weight=0.2),
     "orthohash": OrthoHash(),
     "orthoarc": OrthoHash(margin_kind="arc"),
     "csq": CentralSimilarityHashing(centres="hadamard"),
@@ -48,6 +49,7 @@ __all__ = [
     "SHREWD",
     "CentralSimilarityHashing",
     "CentreMethod",
+    "HashLens",
     "Method",
     "OrthoHash",
     "Setting",

@@ -6,7 +6,6 @@ The three train alike and differ in their centres: Hadamard, as far apart as pos
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import nn
 
@@ -25,7 +24,8 @@ class CentralSimilarityHashing(CentreMethod):
 
     quantization_weight: float = 1e-4
 
-    hash_layer: ClassVar[str] = "tanh"
+    def hash_layer(self, setting: Setting) -> str:
+        return "tanh"
 
     def objective(self, setting: Setting) -> nn.Module:
         assert setting.codebook is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ SIMILARITIES = ("confusion", "class-means", "taxonomy")
 
 @dataclass(frozen=True)
 class Setting:
-    """What an objective is made for.
+    """What an objective and a hash layer are made for.
 
     Attributes:
         bits: K.
@@ -28,6 +28,7 @@ class Setting:
         seed: of what the objective draws at random.
         codebook: (C, K) hash centres, for methods that have them.
         class_distance: (C, C) in [0, 1], for methods that use it; ``None`` where targets are vectors of items.
+        label_sets: whether items may have several classes.
     """
 
     bits: int
@@ -35,17 +36,20 @@ class Setting:
     seed: int = 0
     codebook: NDArray[np.int8] | None = None
     class_distance: NDArray[np.float64] | None = None
+    label_sets: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Method(ABC):
     """A published system as parts and their parameters."""
 
-    hash_layer: ClassVar[str]
-
     @abstractmethod
     def objective(self, setting: Setting) -> nn.Module:
         """The loss that training lowers, see :mod:`hashlens.objectives`."""
+
+    @abstractmethod
+    def hash_layer(self, setting: Setting) -> str:
+        """Name of the hash layer that the objective wants, see :data:`hashlens.models.HASH_LAYERS`."""
 
     @abstractmethod
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -27,7 +27,8 @@ class OrthoHash(CentreMethod):
     quantization: Literal["cosine", "l1", "l2"] | None = None
     quantization_weight: float = 0.0
 
-    hash_layer: ClassVar[str] = "batch-norm"
+    def hash_layer(self, setting: Setting) -> str:
+        return "batch-norm"
 
     def objective(self, setting: Setting) -> nn.Module:
         assert setting.codebook is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from torch import nn
 
@@ -32,8 +31,6 @@ class SHREWD(Method):
     alpha: float = 0.1
     beta: float = 0.1
 
-    hash_layer: ClassVar[str] = "sigmoid"
-
     @property
     def needs_distance(self) -> bool:
         return True
@@ -41,6 +38,9 @@ class SHREWD(Method):
     @property
     def needs_classes(self) -> bool:
         return self.classification_weight > 0
+
+    def hash_layer(self, setting: Setting) -> str:
+        return "sigmoid"
 
     def objective(self, setting: Setting) -> nn.Module:
         terms: list[tuple[float, nn.Module]] = [

@@ -154,10 +154,13 @@ def fit(
         codebook = chosen.codebook(len(class_names), bits, seed, similarity)
         _tell_centres(codebook, similarity)
 
+    label_sets = not by_distance and prepared.targets.ndim == 2
+    setting = Setting(bits, len(class_names), seed, codebook, class_distance, label_sets)
+    hash_layer = chosen.hash_layer(setting)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         hidden = HiddenLayers(task.dimension, settings.hidden_layers, settings.hidden_dropout)
-        layer = HASH_LAYERS[chosen.hash_layer](hidden.out_features, bits)
+        layer = HASH_LAYERS[hash_layer](hidden.out_features, bits)
         network = HashNetwork(pretrained if finetune else None, hidden, layer, settings.feature_dropout)
         description = {
             "source": source.name, "images": len(train_items), "held_out": len(held_out), "seed": seed,
@@ -173,7 +176,7 @@ def fit(
                 "data_fingerprint": digest_of(codebook, class_distance, prepared.targets, train_items),
             }  # fmt: skip
             saving = Checkpoints(folder, identity)
-        objective = chosen.objective(Setting(bits, len(class_names), seed, codebook, class_distance))
+        objective = chosen.objective(setting)
         watched: Validation | None = None
         if len(held_out):
             targets = prepared.targets[held_out]
@@ -185,7 +188,7 @@ def fit(
     return HashModel(
         network=HashNetwork(pretrained, network.hidden_layers, network.hash_layer),
         bits=bits,
-        hash_layer=chosen.hash_layer,
+        hash_layer=hash_layer,
         method={"name": type(chosen).__name__, "parameters": chosen.describe()},
         class_names=class_names,
         codebook=codebook,
