@@ -50,6 +50,7 @@ COMPARED: dict[str, Method] = {
     "shc": METHODS["shc"],
     "shrewd": METHODS["shrewd"],
     "shrewd, no labels": SHREWD(classification_weight=0),
+    "shrewd, no labels, near pairs": SHREWD(classification_weight=0, divergence_weight=0.01, rho=6),
     "hashlens": METHODS["hashlens"],
     "hashlens-taxonomy": METHODS["hashlens-taxonomy"],
     "hashlens, confusion": HashLens(similarity="confusion"),

@@ -13,7 +13,7 @@ from hashlens.methods.shrewd import SHREWD
 METHODS: dict[str, Method] = {
     # Our best combinations on held-out images, without and with a taxonomy.
     "hashlens": HashLens(),
-    "hashlens-taxonomy": HashLens(similarity="confusion", taxonomy_weight=0.2),
+    "hashlens-taxonomy": HashLens(similarity="confusion", taxonomy_weight=0.2, crowding=3.0),
     "orthohash": OrthoHash(),
     "orthoarc": OrthoHash(margin_kind="arc"),
     "csq": CentralSimilarityHashing(centres="hadamard"),
