@@ -27,15 +27,27 @@ def by_hand(queries, database, relevant: NDArray[np.bool_]) -> tuple[NDArray[np.
 
 @pytest.mark.parametrize("bits", [5, 8, 16, 64, 100, 255, 256, 300])
 @pytest.mark.parametrize("count", [1, 63, 3000, 70_001])
-@pytest.mark.parametrize("distinct", [20, 10**5], ids=["collapsed", "spread"])
-def test_same_class(bits: int, count: int, distinct: int) -> None:
+@pytest.mark.parametrize("collapsed", [0, 0.6, 1], ids=["spread", "mixed", "collapsed"])
+def test_same_class(bits: int, count: int, collapsed: float) -> None:
     rng = np.random.default_rng(bits)
-    database, queries = random_codes(count, bits, min(distinct, count)), random_codes(5, bits, 5, 1)
+    database, queries = random_codes(count, bits, count), random_codes(5, bits, 5, 1)
+    few = rng.permutation(count)[: round(collapsed * count)]
+    database[few] = random_codes(len(few), bits, 20, 2)
     labels, query_labels = np.minimum(rng.integers(-1, 6, count), 2), np.array([-1, 0, 1, 2, 9])
     counts = Comparison(pack(queries), pack(database), bits, relevance(query_labels, labels)).histograms(0, 5)
     relevant = (query_labels[:, None] == labels) & (labels >= 0)
     for ours, theirs in zip(counts, by_hand(queries, database, relevant), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_no_counter_overflows_where_all_codes_are_at_one_distance() -> None:
+    rng = np.random.default_rng(0)
+    database = rng.permuted(np.tile(np.arange(64) < 32, (200_000, 1)), axis=1)
+    queries, labels = np.zeros((2, 64), bool), np.zeros(200_000, int)
+    totals, relevants = Comparison(pack(queries), pack(database), 64, relevance([0, 1], labels)).histograms(0, 2)
+    assert (totals[:, 32] == 200_000).all()
+    assert relevants[:, 32].tolist() == [200_000, 0]
+    assert totals.sum() == 400_000
 
 
 @pytest.mark.parametrize("bits", [5, 64, 255, 256])
