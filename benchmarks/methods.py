@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--hidden-layers", help="such as 1024,1024, or none; the methods' own by default")
+    parser.add_argument("--feature-dropout", type=float, help="the methods' own by default")
     parser.add_argument("--unseen", action="store_true", help="search only images that were not trained on")
     parser.add_argument(
         "--unseen-classes", type=int, default=0, help="search only classes that were not trained on"
@@ -124,7 +125,10 @@ def run(
     train, queries, database = sides_of(benchmark, seed, options)
     taxonomy = benchmark.taxonomy
     started = time.perf_counter()
-    model = hl.fit(train, method, bits, taxonomy=taxonomy, hidden_layers=layers, seed=seed, device="cpu")
+    model = hl.fit(
+        train, method, bits, taxonomy=taxonomy, hidden_layers=layers, feature_dropout=options.feature_dropout,
+        seed=seed, device="cpu",
+    )  # fmt: skip
     seconds = time.perf_counter() - started
     report = hl.evaluate(
         model.encode(queries), queries.labels, model.encode(database), database.labels, DEPTHS,

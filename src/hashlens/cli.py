@@ -135,6 +135,13 @@ def fit(
         str | None,
         typer.Option(help="Units between features and codes, as in 1024,512, or none; instead of the method's."),
     ] = None,
+    feature_dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of features left out at random, instead of the method's; more is better for classes that "
+            "are not trained on."
+        ),
+    ] = None,
     centres: Annotated[
         str | None,
         typer.Option(help="bernoulli, hadamard, maximum-distance, semantic, or a .npy file of a codebook."),
@@ -188,6 +195,7 @@ def fit(
         batch_size=batch_size,
         learning_rate=learning_rate,
         hidden_layers=_sizes(hidden_layers),
+        feature_dropout=feature_dropout,
         validation=validation,
         seed=seed,
         device=device,

@@ -120,6 +120,13 @@ def test_hidden_layers_tell_classes_apart_that_no_plane_does(tmp_path: Path) -> 
     )
 
 
+def test_feature_dropout_leaves_features_out_in_training_alone() -> None:
+    none, half = (fit_digits(epochs=2, feature_dropout=share) for share in (0.0, 0.5))
+    assert half.training["settings"]["feature_dropout"] == 0.5
+    assert half.training["history"][0]["loss"] > none.training["history"][0]["loss"]
+    np.testing.assert_array_equal(half.continuous_codes(TEST), half.continuous_codes(TEST))
+
+
 @pytest.mark.parametrize("sizes", [[0], [16, -1], [2.5]])
 def test_hidden_layers_of_no_size_are_refused(sizes: list[float]) -> None:
     with pytest.raises(BadInput, match="hidden layers") as error:
@@ -409,6 +416,8 @@ def three_items() -> FeatureArray:
         pytest.param(TRAIN, {"method": OrthoHash(margin=-1)}, "margin", id="a margin out of range"),
         pytest.param(TRAIN, {"epochs": 0}, "epochs is 0", id="no epochs"),
         pytest.param(TRAIN, {"epochs": -3}, "epochs is -3", id="negative epochs"),
+        pytest.param(TRAIN, {"feature_dropout": 1.0}, "dropout is 1.0", id="no feature left"),
+        pytest.param(TRAIN, {"feature_dropout": math.nan}, "dropout is nan", id="dropout of no number"),
         pytest.param(TRAIN, {"epochs": 1.5}, "epochs is 1.5", id="half an epoch"),
         pytest.param(TRAIN, {"epochs": math.inf}, "epochs is inf", id="endless epochs"),
         pytest.param(TRAIN, {"batch_size": 0}, "batch size is 0", id="empty batches"),

@@ -59,6 +59,7 @@ def fit(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     hidden_layers: Sequence[int] | None = None,
+    feature_dropout: float | None = None,
     validation: float = 0.1,
     seed: int = 0,
     device: str | None = None,
@@ -85,8 +86,9 @@ def fit(
         finetune: train the backbone too. By default it is frozen on a CPU, where its features are computed
             once and kept on disk, and trained on a GPU.
         paper: train as the method's paper does, instead of with our defaults.
-        epochs, batch_size, learning_rate, hidden_layers: override single settings of the method, see
-            :class:`hashlens.methods.TrainingSettings`.
+        epochs, batch_size, learning_rate, hidden_layers, feature_dropout: override single settings of the method,
+            see :class:`hashlens.methods.TrainingSettings`. No hidden layers and a feature dropout of 0.5 are better
+            for searches among classes that are not trained on, and worse for the others.
         validation: share of the images to hold out; 0 trains on all and keeps the last epoch.
         seed: of centres, held-out images, initial weights and batches. On a CPU the same seed gives the same
             codes.
@@ -132,7 +134,9 @@ def fit(
     codebook = None
     if isinstance(chosen, CentreMethod) and not chosen.needs_similarity:
         codebook = chosen.codebook(len(class_names), bits, seed)  # fails fast, before any image is read
-    settings = _override(chosen.settings(finetune, paper), epochs, batch_size, learning_rate, hidden_layers)
+    settings = _override(
+        chosen.settings(finetune, paper), epochs, batch_size, learning_rate, hidden_layers, feature_dropout
+    )
 
     pretrained = load_backbone(backbone, weights, image_size) if isinstance(source, ImageSource) else None
     prepared = prepare(source, vectors, pretrained, finetune, where)
@@ -234,11 +238,16 @@ def _override(
     batch_size: int | None,
     learning_rate: float | None,
     hidden_layers: Sequence[int] | None,
+    feature_dropout: float | None,
 ) -> TrainingSettings:
     if hidden_layers is not None:
         if not all(size >= 1 and size % 1 == 0 for size in hidden_layers):
             raise BadInput(f"The hidden layers are {tuple(hidden_layers)}; give whole numbers from 1 up, or none.")
         settings = replace(settings, hidden_layers=tuple(int(size) for size in hidden_layers))
+    if feature_dropout is not None:
+        if not 0 <= feature_dropout < 1:
+            raise BadInput(f"The feature dropout is {feature_dropout}; it must be at least 0 and below 1.")
+        settings = replace(settings, feature_dropout=feature_dropout)
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     least = {"epochs": 1, "batch_size": 2}  # batch norm needs two items
     for name, value in given.items():
