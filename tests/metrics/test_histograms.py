@@ -64,6 +64,25 @@ def test_shared_labels(bits: int, count: int, distinct: int, classes: int) -> No
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"),
+    [
+        (np.int8, -128, 127),
+        (np.uint8, 0, 255),
+        (np.int16, -(2**15), 2**15 - 1),
+        (np.int32, -5, 70_000),
+        (np.int64, -(2**63), 2**63 - 1),
+        (np.uint64, 2**63, 2**63 + 100),
+    ],
+)
+def test_labels_of_any_integer_type_and_range(dtype: type, least: int, most: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.array([least, most] * 4 + [least + 1, most - 1] * 3, dtype))
+    queries = np.array([least, least + 1, most - 1, most], dtype)
+    compared = Comparison(np.zeros((4, 1), np.uint8), np.zeros((14, 1), np.uint8), 8, relevance(queries, labels))
+    assert compared.histograms(0, 4)[1][:, 0].tolist() == [4, 3, 3, 4]
+
+
 def test_some_of_the_queries() -> None:
     database, queries = random_codes(500, 32, 500), random_codes(30, 32, 30, 1)
     labels, query_labels = np.arange(500) % 7, np.arange(30) % 7

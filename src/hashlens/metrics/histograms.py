@@ -19,9 +19,9 @@ from hashlens.metrics.relevance import Relevance, SameClass, SharedLabel
 
 TASKS_PER_THREAD = 4
 QUERIES_TOGETHER = 8  # that share codes while these are in the second-level cache
-CODES_TOGETHER = 65536
+CODES_TOGETHER = 1 << 16
 TILES_TOGETHER = 32
-PAIRS_TOGETHER = 1 << 15  # of distances, counted in 16 bits each, so that the counters fit in the first-level cache
+PAIRED_TILES = 1 << 10  # of 32 pairs each, so that counters of 16 bits, which fit in the first-level cache, suffice
 
 
 class Comparison:
@@ -149,8 +149,8 @@ def add_counts(tiles, weights, single, queries, q, start, stop, work, counts):
     first, last = (start + 63) // 64, min(stop, single) // 64
     if tiles.itemsize == 1 and 64 * (last - first) > 2 * levels * levels:
         _count_singly(tiles, weights, queries, q, start, 64 * first, work)
-        for some in range(first, last, PAIRS_TOGETHER // 32):
-            _count_pairs(tiles, queries, q, some, min(some + PAIRS_TOGETHER // 32, last), work[0], work[1])
+        for some in range(first, last, PAIRED_TILES):
+            _count_pairs(tiles, queries, q, some, min(some + PAIRED_TILES, last), work[0], work[1])
             _move_pairs(work[1], counts)
         _count_singly(tiles, weights, queries, q, 64 * last, stop, work)
     else:

@@ -87,8 +87,9 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
 
 def _stable_order(labels: NDArray[Any]) -> NDArray[np.int64]:
     """Like a stable argsort, which numpy does far faster for numbers of 16 bits."""
-    if labels.dtype.kind in "iu" and len(labels) and labels.max() - labels.min() < 1 << 16:
-        labels = (labels - labels.min()).astype(np.uint16)
+    if labels.dtype.kind in "iu" and len(labels) and int(labels.max()) - int(labels.min()) < 1 << 16:
+        labels = labels.astype(np.uint64) - labels.min().astype(np.uint64)  # modulo 2⁶⁴: nothing overflows
+        labels = labels.astype(np.uint16)
     return np.argsort(labels, kind="stable")
 
 
