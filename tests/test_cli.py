@@ -469,10 +469,16 @@ def test_fit_adapts_to_another_source(run, photos: Path, tmp_path: Path) -> None
     np.testing.assert_allclose(means, model.network.hash_layer.norm.bias.detach(), atol=1e-5)
 
 
+def test_a_model_that_cannot_adapt_is_saved_all_the_same(run, photos: Path, tmp_path: Path) -> None:
+    words = ("fit", photos / "train", "-o", tmp_path / "model", *FAST, "--method", "csq", "--adapt", photos / "test")
+    check_refusal(run(*words), "no batch norm to adapt")
+    assert len(hl.HashModel.load(tmp_path / "model").encode(photos / "test")) > 0
+
+
 def test_info(run, photos: Path, model: Path, index: Path) -> None:
     status, output, _ = run("info", model)
     assert status == 0
-    for fact in ("OrthoHash", "24", "efficientnet_lite0 at 32 pixels, frozen", "validation"):
+    for fact in ("HashLens", "24", "efficientnet_lite0 at 32 pixels, frozen", "validation"):
         assert fact in output
     status, output, error = run("info", index)
     assert status == 0

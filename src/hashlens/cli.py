@@ -202,11 +202,11 @@ def fit(
         devices=devices,
         checkpoints=output / "checkpoints",
     )
-    if target is not None:
-        model.adapt(target, device)
     model.save(output)
     score = "".join(f", validation {name} {value:.4f}" for name, value in _validation(model.training).items())
     log.info(f"Saved {output}: epoch {model.training['best_epoch']}{score}.")
+    if target is not None:  # a model without batch norm cannot adapt, but the training should not be lost for it
+        model.adapt(target, device).save(output)
 
 
 @app.command()
