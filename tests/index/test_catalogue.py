@@ -17,7 +17,7 @@ import pytest
 import hashlens as hl
 from hashlens.backbones import extraction
 from hashlens.errors import BadInput
-from hashlens.index import Catalogue
+from hashlens.index import Catalogue, multi_index
 from hashlens.index import catalogue as catalogue_module
 from hashlens.models import HashModel, SkippedImagesWarning
 
@@ -222,6 +222,20 @@ def test_a_search_index_that_was_saved_but_not_noted_is_made_again(catalogue: Ca
         database.execute("UPDATE properties SET value = 40 WHERE name = 'positions'")
         database.execute("UPDATE images SET position = NULL WHERE position >= 40")
     check_holds_exactly(catalogue, photos)
+
+
+def test_tables_are_built_where_they_pay(
+    catalogue: Catalogue, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(segment.tables is None for segment in catalogue.index()._segments)
+    monkeypatch.setattr(multi_index, "FEWEST", 1)
+    monkeypatch.setattr(multi_index, "TRIAL_QUERIES", 4)
+    monkeypatch.setattr(multi_index, "LEAST_GAIN", 0.0)
+    for numbers in (range(0), range(40, 50), range(50, 130)):
+        write_digits(photos, numbers)
+        catalogue.update(hl.open_source(photos))
+        assert all(segment.tables is not None for segment in catalogue.index()._segments)
+        check_holds_exactly(catalogue, photos)
 
 
 def test_many_removed_images_do_not_stay_in_the_way(

@@ -113,6 +113,25 @@ def test_a_prepared_index_answers_saves_and_opens(
                 one.add(queries)
 
 
+def test_preparing_in_a_folder_saves_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multi_index, "FEWEST", 100)
+    monkeypatch.setattr(multi_index, "LEAST_GAIN", 0.0)
+    codes, queries = codes_around(10**4, 10**4, 64, 0.0), codes_around(20, 20, 64, 0.5, 1)
+    index = HammingIndex.build(codes)
+    index.add(codes[:2000])
+    plain = index.search(queries, 10)
+    index.prepare(tmp_path)
+    opened = HammingIndex.open(tmp_path)
+    for one in (index, opened):
+        assert [segment.count for segment in one._segments] == [10**4, 2000]
+        assert all(segment.tables is not None for segment in one._segments)
+        for ours, theirs in zip(one.search(queries, 10), plain, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    kept = [segment.tables for segment in index._segments]
+    index.prepare()
+    assert all(segment.tables is before for segment, before in zip(index._segments, kept, strict=True))
+
+
 def test_few_codes_need_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     index = HammingIndex.build(codes_around(100, 100, 64, 0.5))
     index.prepare()

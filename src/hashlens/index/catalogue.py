@@ -256,6 +256,7 @@ class Catalogue:
                     changes.skipped += [one for _, one in skipped]
                     advance(len(batch.items) + len(batch.skipped))
         self.index()
+        self._prepare()
         return changes
 
     def index(self) -> HammingIndex:
@@ -372,6 +373,15 @@ class Catalogue:
         database.execute("UPDATE properties SET value = ? WHERE name = 'codes'", (number,))
         _note_positions(database, index)
         return index
+
+    def _prepare(self) -> None:
+        """Build tables where they pay: seconds for millions of codes, whose images took hours to encode."""
+        with self._connect() as database:
+            database.execute("BEGIN IMMEDIATE")  # one process at a time may save to the folder
+            index = self._open_index(database)
+            if index is not None:
+                index.prepare(self._codes_folder(_properties(database)["codes"]))
+            database.commit()
 
     def _codes_folder(self, number: int) -> Path:
         return self.folder / f"codes-{number}"

@@ -197,16 +197,26 @@ class HammingIndex:
             if len(here):
                 segment.remove(here - first)
 
-    def prepare(self) -> None:
+    def prepare(self, folder: str | os.PathLike[str] | None = None) -> None:
         """Take time and memory now, so that later searches need not look at every code.
 
         Builds tables for multi-index hashing where a trial on this machine shows that they answer faster than a
         scan, as they do for millions of short or well-separated codes; else does nothing. They take three
         to eight times the memory of the codes. From then on every :meth:`search` chooses between tables and
-        scan, query by query; results are the same. Saved with the index. What is added later is scanned.
+        scan, query by query; results are the same. Saved with the index. What is added later is scanned, until
+        this is called again.
+
+        Args:
+            folder: save the index here piece by piece, so that no more than the tables of one piece, some
+                gigabyte, are held in memory.
+
+        Raises:
+            BadInput: the folder holds something else.
         """
-        for segment in self._segments:
-            segment.prepare()
+        for place in range(len(self._segments)):
+            if self._segments[place].prepare() and folder is not None:
+                self.save(folder)
+                self._segments = HammingIndex.open(folder)._segments
 
     def search(
         self,

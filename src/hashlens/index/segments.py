@@ -88,14 +88,17 @@ class Segment:
         self.present = present
         self.files.pop("present", None)
 
-    def prepare(self) -> None:
-        """Build tables if searching them is faster than a scan."""
+    def prepare(self) -> bool:
+        """Build tables if there are none and searching them is faster than a scan; whether this was done."""
+        if self.tables is not None:
+            return False
         tiles, count = self._searched()
         self.tables = build_tables(
             from_tiles(tiles, np.arange(count), self.bits),
             self.bits,
             lambda queries, k: scan.nearest(tiles, count, queries.spread, k),
         )
+        return self.tables is not None
 
     def nearest(self, queries: Queries, k: int, masks: NDArray[np.uint64]) -> Found:
         """The ``k`` nearest codes of each query, see :func:`hashlens.index.scan.nearest`."""
