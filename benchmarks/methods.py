@@ -130,10 +130,7 @@ def run(
         seed=seed, device="cpu",
     )  # fmt: skip
     seconds = time.perf_counter() - started
-    report = hl.evaluate(
-        model.encode(queries), queries.labels, model.encode(database), database.labels, DEPTHS,
-        taxonomy, database.class_names if taxonomy else None, bits,
-    )  # fmt: skip
+    report = evaluate(model.encode(queries), queries, model.encode(database), database, taxonomy, bits)
     results = {"": {name: value for name, value in report.items() if name.startswith(("mAP@", "mAHP@"))}}
     results[""]["training_seconds"] = seconds
     if options.real_valued:
@@ -165,14 +162,22 @@ def run_components(benchmark: Benchmark, bits: int, seed: int, options: argparse
     mean = train.features.mean(0)
     directions = np.linalg.svd(train.features - mean, full_matrices=False)[2][:bits].T
     codes = [(side.features - mean) @ directions for side in (queries, database)]
-    taxonomy = benchmark.taxonomy
+    return {"": evaluate(codes[0], queries, codes[1], database, benchmark.taxonomy, bits)}
+
+
+def evaluate(
+    query_codes: NDArray[Any],
+    queries: FeatureArray,
+    database_codes: NDArray[Any],
+    database: FeatureArray,
+    taxonomy: Taxonomy | None,
+    bits: int,
+) -> dict[str, Any]:
     assert queries.labels is not None and database.labels is not None
-    return {
-        "": hl.evaluate(
-            codes[0], queries.labels, codes[1], database.labels, DEPTHS,
-            taxonomy, database.class_names if taxonomy else None,
-        )
-    }  # fmt: skip
+    return hl.evaluate(
+        query_codes, queries.labels, database_codes, database.labels, DEPTHS,
+        taxonomy, database.class_names if taxonomy else None, bits,
+    )  # fmt: skip
 
 
 def of_classes(source: FeatureArray, classes: NDArray[np.int64]) -> FeatureArray:

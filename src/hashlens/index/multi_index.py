@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.codes.distances import available_threads, compiled, even_slices, popcount, run_in_threads
-from hashlens.codes.tiles import Queries
-from hashlens.index.scan import NO_MASKS, Found
+from hashlens.codes.tiles import Queries, from_tiles
+from hashlens.index.scan import NO_MASKS, Found, nearest
 
 FEWEST = 1 << 21  # codes; a scan of fewer takes less than a millisecond
 MOST_PARTS = 8
@@ -117,32 +117,37 @@ class Tables:
         return costs
 
 
-def build_tables(packed: NDArray[np.uint8], bits: int, scan: Callable[[Queries, int], Found]) -> Tables | None:
+def build_tables(tiles: NDArray[Any], count: int, bits: int) -> Tables | None:
     """Tables of the codes, if they answer faster than a scan.
 
     The codes themselves serve as trial queries. The distance of their neighbours, and how often parts of codes are
     near each other, tell what m would cost; the tables of the cheapest are built and timed against the scan.
 
     Args:
-        packed: (n, B) packed codes.
-        scan: finds the k nearest of these codes to queries by a scan.
+        tiles: (T, W, 64), see :mod:`hashlens.codes.tiles`, of ``count`` codes.
     """
-    if len(packed) < FEWEST:
+    if count < FEWEST:
         return None
-    asked = Queries.of(np.ascontiguousarray(packed[:: len(packed) // TRIAL_QUERIES][:TRIAL_QUERIES]), bits)
-    depth = min(TRIAL_DEPTHS[0], len(packed))
+
+    def scan(queries: Queries, k: int) -> Found:
+        return nearest(tiles, count, queries.spread, k)
+
+    trial = np.arange(0, count, count // TRIAL_QUERIES)[:TRIAL_QUERIES]
+    asked = Queries.of(from_tiles(tiles, trial, bits), bits)
+    depth = min(TRIAL_DEPTHS[0], count)
     radii = scan(asked, depth)[0][:, -1]
     scan_time = 1e9 * min(_seconds(lambda: scan(asked[:1], depth)) for _ in range(TRIALS))
     words = as_words(asked.packed)
-    sample = as_words(np.ascontiguousarray(packed[:: max(1, len(packed) // (1 << 14))]))
+    fewest_parts = max(2, math.ceil(8 * asked.packed.shape[1] / LONGEST_PART))
+    sample = as_words(from_tiles(tiles, np.arange(0, count, max(1, count // (1 << 14))), bits))
     costs = {
-        parts: _expected_cost(words, radii, sample, len(packed), table_shape(bits, parts)[0])
-        for parts in range(max(2, -(-8 * packed.shape[1] // LONGEST_PART)), MOST_PARTS + 1)
+        parts: _expected_cost(words, radii, sample, count, table_shape(bits, parts)[0])
+        for parts in range(fewest_parts, MOST_PARTS + 1)
     }
     parts = min(costs, key=lambda parts: costs[parts], default=0)
     if not costs or costs[parts] * LEAST_GAIN > scan_time:
         return None
-    tables = make_tables(packed, parts)
+    tables = make_tables(from_tiles(tiles, np.arange(count), bits), parts)
     rule = _try(tables, [asked[i : i + 1] for i in range(TRIAL_ALONE)], [asked], scan)
     return replace(tables, rule=rule) if any(rule.deepest) else None
 

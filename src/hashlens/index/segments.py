@@ -92,12 +92,7 @@ class Segment:
         """Build tables if there are none and searching them is faster than a scan; whether this was done."""
         if self.tables is not None:
             return False
-        tiles, count = self._searched()
-        self.tables = build_tables(
-            from_tiles(tiles, np.arange(count), self.bits),
-            self.bits,
-            lambda queries, k: scan.nearest(tiles, count, queries.spread, k),
-        )
+        self.tables = build_tables(*self._searched(), self.bits)
         return self.tables is not None
 
     def nearest(self, queries: Queries, k: int, masks: NDArray[np.uint64]) -> Found:

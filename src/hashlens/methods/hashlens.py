@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 from torch import nn
 
+from hashlens.methods.central_similarity import CentralSimilarityHashing
 from hashlens.methods.method import SEMANTIC, Setting
 from hashlens.methods.orthohash import OrthoHash
-from hashlens.objectives import CentralSimilarity
 
 log = logging.getLogger("hashlens")
+
+BIT_BY_BIT = CentralSimilarityHashing()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,14 +36,13 @@ class HashLens(OrthoHash):
     crowding: float = 4.0
 
     def hash_layer(self, setting: Setting) -> str:
-        return "tanh" if self._is_crowded(setting) else super().hash_layer(setting)
+        return BIT_BY_BIT.hash_layer(setting) if self._is_crowded(setting) else super().hash_layer(setting)
 
     def objective(self, setting: Setting) -> nn.Module:
         if not self._is_crowded(setting):
             return super().objective(setting)
         log.info("%d classes crowd %d bits: per-bit cross-entropy", setting.classes, setting.bits)
-        assert setting.codebook is not None
-        return CentralSimilarity(setting.codebook)
+        return BIT_BY_BIT.objective(setting)
 
     def _is_crowded(self, setting: Setting) -> bool:
         return not setting.label_sets and setting.classes > self.crowding * setting.bits

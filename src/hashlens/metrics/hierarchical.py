@@ -11,6 +11,7 @@ from hashlens.codes.distances import available_threads, compiled, even_slices, r
 from hashlens.codes.tiles import spread_queries
 from hashlens.errors import BadInput
 from hashlens.metrics.histograms import QUERIES_TOGETHER, TASKS_PER_THREAD, SortedCodes, add_counts, workspace
+from hashlens.metrics.relevance import stable_order
 from hashlens.metrics.ties import reciprocal_sums
 
 SHORT = 16  # ranks; a sum over so few is quicker term by term
@@ -57,7 +58,7 @@ def hierarchical_scores(
     classes = similarities.shape[1]
     queries = _class_numbers(query_labels, classes, "query")
     database = _class_numbers(database_labels, classes, "database")
-    order = np.argsort(database, kind="stable")
+    order = stable_order(database)
     bounds = np.searchsorted(database[order], np.arange(classes + 1))
     codes = SortedCodes.of(database_codes[order], database[order], bits)
     places = codes.places(bounds)

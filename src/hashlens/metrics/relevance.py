@@ -74,7 +74,7 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
     if (queries.dtype.kind in "US") != (database.dtype.kind in "US"):
         raise BadInput("Query labels and database labels must both be class numbers or both be names.")
 
-    order = _stable_order(database)
+    order = stable_order(database)
     in_order = database[order]
     starts = np.searchsorted(in_order, queries, side="left")
     stops = np.searchsorted(in_order, queries, side="right")
@@ -85,8 +85,12 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
     return SameClass(order, classes, starts, stops)
 
 
-def _stable_order(labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Like a stable argsort, which numpy does far faster for numbers of 16 bits."""
+def stable_order(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Like a stable argsort, which numpy does far faster for numbers of 16 bits.
+
+    Args:
+        labels: (N,) integers or strings.
+    """
     if labels.dtype.kind in "iu" and len(labels) and int(labels.max()) - int(labels.min()) < 1 << 16:
         labels = labels.astype(np.uint64) - labels.min().astype(np.uint64)  # modulo 2⁶⁴: nothing overflows
         labels = labels.astype(np.uint16)
