@@ -36,7 +36,7 @@ from threadpoolctl import threadpool_limits
 from hashlens.backbones import Backbone, load_backbone
 from hashlens.backbones.extraction import PIXELS_AT_ONCE
 from hashlens.backbones.onnx_runtime import OnnxBackbone, write_onnx
-from hashlens.codes.distances import available_threads
+from hashlens.compute.threads import available_threads
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.sources import ImageSource, as_source, open_source
 

@@ -37,8 +37,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 import hashlens as hl
-from hashlens.codes.distances import available_threads, run_in_threads
 from hashlens.codes.tiles import compare, spread_queries, tiles_in_cache, to_tiles
+from hashlens.compute.threads import available_threads, run_in_threads
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
 LENGTHS = (16, 32, 48, 64, 128, 256, 512)

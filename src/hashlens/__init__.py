@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hashlens import centres, classes, methods, metrics, objectives, sources
+    from hashlens.catalogue import Catalogue
+    from hashlens.engines import HammingIndex
     from hashlens.errors import BadInput
-    from hashlens.index import Catalogue, HammingIndex
     from hashlens.metrics import evaluate
     from hashlens.models import HashModel
     from hashlens.sources import open_source
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BadInput": "hashlens.errors",
-    "Catalogue": "hashlens.index",
-    "HammingIndex": "hashlens.index",
+    "Catalogue": "hashlens.catalogue",
+    "HammingIndex": "hashlens.engines",
     "HashModel": "hashlens.models",
     "evaluate": "hashlens.metrics",
     "fit": "hashlens.training",

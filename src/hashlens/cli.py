@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hashlens.index import Catalogue
+    from hashlens.catalogue import Catalogue
     from hashlens.methods import Method
     from hashlens.sources import FeatureArray, ImageSource, Skipped
 
@@ -226,7 +226,7 @@ def index(
     """
     images = _open(source, split)
 
-    from hashlens.index import Catalogue
+    from hashlens.catalogue import Catalogue
     from hashlens.models import HashModel
     from hashlens.sources.reading import tell_skipped
 
@@ -254,7 +254,7 @@ def search(
     device: EncodingDevice = None,
 ) -> None:
     """Find the images in an index that are most like the given ones."""
-    from hashlens.index import Catalogue
+    from hashlens.catalogue import Catalogue
 
     catalogue = Catalogue.open(index)
     sources = [_open(image) for image in images]
@@ -473,8 +473,8 @@ def info(
     path: Annotated[Path, typer.Argument(metavar="MODEL|INDEX", help="A folder written by fit or index.")],
 ) -> None:
     """Show what a model or an index is."""
-    from hashlens.index import Catalogue
-    from hashlens.index.catalogue import DATABASE_FILE
+    from hashlens.catalogue import Catalogue
+    from hashlens.catalogue.catalogue import DATABASE_FILE
     from hashlens.models import CONFIG_FILE, read_config
 
     if (path / DATABASE_FILE).is_file():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hashlens.catalogue import Catalogue
 from hashlens.errors import BadInput
-from hashlens.index import Catalogue
 from hashlens.reports import write_report
 from hashlens.sources import ImageSource, open_source
 from hashlens.terminal import print_metrics, print_results

@@ -1,20 +1,38 @@
-"""Progress bars on the terminal; nothing where standard error is a file or a pipe."""
+"""How long work says how far it is: silently, unless whoever calls asks for a bar."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
 class Advance(Protocol):
+    """Takes the number of steps that were done, and a word on how it goes."""
+
     def __call__(self, steps: int = 1, note: str = "") -> None: ...
+
+
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+"""From a description and the number of steps to a context that yields :class:`Advance`."""
+
+
+@contextmanager
+def silence(description: str, total: int) -> Iterator[Advance]:
+    """Progress that nobody asked for."""
+    yield lambda steps=1, note="": None
 
 
 @contextmanager
 def progress_bar(description: str, total: int) -> Iterator[Advance]:
-    """Show a bar while the block runs; call what it yields with the number of steps done."""
+    """Progress as a bar on standard error; nothing where that is a file or a pipe.
+
+    Example:
+        >>> with progress_bar("Counting", total=3) as advance:
+        ...     for number in range(3):
+        ...         advance(1, note=f"at {number}")
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

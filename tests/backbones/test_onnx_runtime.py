@@ -13,7 +13,7 @@ from torch import nn
 
 from hashlens.backbones import Backbone, Preprocessing, extract_features
 from hashlens.backbones.onnx_runtime import OnnxBackbone, sample_pixels
-from hashlens.devices import choose_device
+from hashlens.compute.devices import choose_device
 from hashlens.errors import BadInput
 from hashlens.sources import ImageArray
 

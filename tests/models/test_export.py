@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from hashlens.backbones import Backbone, Preprocessing, onnx_runtime
 from hashlens.backbones.onnx_runtime import sample_pixels
 from hashlens.codes import unpack
+from hashlens.engines import HammingIndex
 from hashlens.errors import BadInput
-from hashlens.index import HammingIndex
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers, export, export_onnx
 from hashlens.sources import ImageArray
 

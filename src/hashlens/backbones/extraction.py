@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from hashlens.backbones.backbone import Backbone
 from hashlens.backbones.feature_cache import FeatureCache, content_digest
-from hashlens.codes.distances import available_threads
-from hashlens.devices import ONNX
+from hashlens.compute.devices import ONNX
+from hashlens.compute.threads import available_threads
 from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
 from hashlens.sources import FeatureArray, ImageSource, Skipped, UnreadableImage, decode

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashlens.codes.distances import compiled, popcount
+from hashlens.compute.kernels import compiled, popcount
 
 UNIT = 1 << 14
 LARGEST_FORCE = 1e9  # of a penalty: fits in 32 bits

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens.classes import check_similarity
-from hashlens.codes.distances import compiled, distances_in_block
+from hashlens.codes.distances import distances_in_block
 from hashlens.codes.packing import check_bits, pack, to_words
+from hashlens.compute.kernels import compiled
 from hashlens.errors import BadInput
 
 LARGEST_CODEBOOK = 100_000

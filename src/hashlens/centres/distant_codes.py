@@ -9,7 +9,7 @@ from hashlens.centres.best_known_codes import best_known_code
 from hashlens.centres.codebook import check_size, distance_counts
 from hashlens.centres.distance_bounds import distance_upper_bound
 from hashlens.centres.random_codes import bernoulli
-from hashlens.codes.distances import compiled
+from hashlens.compute.kernels import compiled
 
 ANNEALED_CLASSES = 512
 ANNEALING_MOVES = 400_000

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.centres.finite_fields import powers_of_generator
-from hashlens.codes.distances import compiled
+from hashlens.compute.kernels import compiled
 
 LARGEST_SEARCHED_DIMENSION = 12
 OPERATIONS = 60_000_000

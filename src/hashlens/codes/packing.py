@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hashlens.compute.kernels import compiled
 from hashlens.errors import BadInput
 
 MINIMUM_BITS, MAXIMUM_BITS = 8, 1024
@@ -104,3 +105,31 @@ def to_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
         padded[:, :width] = packed
         packed = padded
     return np.array(np.ascontiguousarray(packed).view(np.uint64).T, order="C")
+
+
+def bit_planes(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """The n-th bits of all codes side by side: (N, B) packed → (8·B, ceil(N/64)) words, zero-padded."""
+    count, width = packed.shape
+    planes = np.zeros((8 * width, 8 * -(-count // 64)), np.uint8)
+    _transpose_bits(packed, planes)
+    return planes.view(np.uint64)
+
+
+@compiled
+def _transpose_bits(packed, planes):
+    count, width = packed.shape
+    for first in range(0, count, 8):
+        for place in range(width):
+            eight = np.uint64(0)
+            for row in range(min(8, count - first)):
+                eight |= np.uint64(packed[first + row, place]) << np.uint64(8 * row)
+            # An 8 × 8 matrix of bits is turned by swapping ever larger blocks off its diagonal (Warren, Hacker's
+            # Delight, section 7-3).
+            swapped = (eight ^ (eight >> np.uint64(7))) & np.uint64(0x00AA00AA00AA00AA)
+            eight ^= swapped ^ (swapped << np.uint64(7))
+            swapped = (eight ^ (eight >> np.uint64(14))) & np.uint64(0x0000CCCC0000CCCC)
+            eight ^= swapped ^ (swapped << np.uint64(14))
+            swapped = (eight ^ (eight >> np.uint64(28))) & np.uint64(0x00000000F0F0F0F0)
+            eight ^= swapped ^ (swapped << np.uint64(28))
+            for bit in range(8):
+                planes[8 * place + 7 - bit, first // 8] = np.uint8((eight >> np.uint64(8 * bit)) & np.uint64(0xFF))

@@ -20,7 +20,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hashlens.codes.distances import compiled, even_slices, popcount, run_in_threads
+from hashlens.compute.kernels import compiled, popcount
+from hashlens.compute.threads import even_slices, run_in_threads
 
 LANES = 64  # codes of a tile
 CACHED_BYTES = 16384  # of codes that are compared with one query after the other: a third of a first-level cache

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.codes.distances import available_threads, compiled, even_slices, popcount, run_in_threads
-from hashlens.codes.packing import as_packed, binarize
-from hashlens.index.distinct import count_distinct
+from hashlens.codes.equal_codes import count_distinct
+from hashlens.codes.packing import as_packed, binarize, bit_planes
+from hashlens.compute.kernels import compiled, popcount
+from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 
 CHUNK = 1 << 14  # codes whose bits are compared at a time, while they are in cache
 
@@ -65,34 +66,6 @@ def quantization_error(continuous: NDArray[np.floating]) -> float:
     norms = np.linalg.norm(continuous, axis=1) * np.sqrt(continuous.shape[1])
     cosines = (continuous * signs).sum(1) / np.maximum(norms, 1e-12)
     return float(1 - cosines.mean())
-
-
-def bit_planes(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """The n-th bits of all codes side by side: (N, B) packed → (8·B, ceil(N/64)) words, zero-padded."""
-    count, width = packed.shape
-    planes = np.zeros((8 * width, 8 * -(-count // 64)), np.uint8)
-    _transpose_bits(packed, planes)
-    return planes.view(np.uint64)
-
-
-@compiled
-def _transpose_bits(packed, planes):
-    count, width = packed.shape
-    for first in range(0, count, 8):
-        for place in range(width):
-            eight = np.uint64(0)
-            for row in range(min(8, count - first)):
-                eight |= np.uint64(packed[first + row, place]) << np.uint64(8 * row)
-            # An 8 × 8 matrix of bits is turned by swapping ever larger blocks off its diagonal (Warren, Hacker's
-            # Delight, section 7-3).
-            swapped = (eight ^ (eight >> np.uint64(7))) & np.uint64(0x00AA00AA00AA00AA)
-            eight ^= swapped ^ (swapped << np.uint64(7))
-            swapped = (eight ^ (eight >> np.uint64(14))) & np.uint64(0x0000CCCC0000CCCC)
-            eight ^= swapped ^ (swapped << np.uint64(14))
-            swapped = (eight ^ (eight >> np.uint64(28))) & np.uint64(0x00000000F0F0F0F0)
-            eight ^= swapped ^ (swapped << np.uint64(28))
-            for bit in range(8):
-                planes[8 * place + 7 - bit, first // 8] = np.uint8((eight >> np.uint64(8 * bit)) & np.uint64(0xFF))
 
 
 @compiled

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens.classes import Taxonomy, check_class_distances, open_relations
-from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
 from hashlens.codes.packing import as_packed
+from hashlens.compute.kernels import compiled
+from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 from hashlens.errors import BadInput
 from hashlens.metrics.code_statistics import code_statistics
 from hashlens.metrics.hierarchical import hierarchical_scores

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
 from hashlens.codes.tiles import spread_queries
+from hashlens.compute.kernels import compiled
+from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 from hashlens.errors import BadInput
 from hashlens.metrics.histograms import QUERIES_TOGETHER, TASKS_PER_THREAD, SortedCodes, add_counts, workspace
 from hashlens.metrics.relevance import stable_order

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
+from hashlens.codes.equal_codes import group_equal
 from hashlens.codes.tiles import compare, from_tiles, spread_queries, to_tiles
-from hashlens.index.distinct import group_equal
+from hashlens.compute.kernels import compiled
+from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 from hashlens.metrics.relevance import Relevance, SameClass, SharedLabel
 
 TASKS_PER_THREAD = 4

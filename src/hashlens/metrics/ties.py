@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from hashlens.codes.distances import compiled
+from hashlens.compute.kernels import compiled
 
 LEAST_START = 64  # from which on the expansion of the digamma function is exact to a double
 FEW_TERMS = 12  # are added as fast as they are computed at once

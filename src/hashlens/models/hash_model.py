@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from hashlens.backbones import Backbone, Features, iterate_features
 from hashlens.codes import pack
-from hashlens.devices import ONNX, choose_device, one_processor
+from hashlens.compute.devices import ONNX, choose_device
+from hashlens.compute.threads import one_processor
 from hashlens.errors import BadInput
 from hashlens.files import replacing, write_json
 from hashlens.models.network import HASH_LAYERS, HashNetwork, HiddenLayers

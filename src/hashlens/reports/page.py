@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlens.engines import HammingIndex
 from hashlens.files import replacing
-from hashlens.index import HammingIndex
 from hashlens.sources import ImageSource, UnreadableImage
 from hashlens.sources.labels import Labels
 

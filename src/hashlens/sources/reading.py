@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from hashlens.codes.distances import available_threads
+from hashlens.compute.threads import available_threads
 from hashlens.progress import progress_bar
 from hashlens.sources.decoding import UnreadableImage
 from hashlens.sources.source import ImageSource, Skipped

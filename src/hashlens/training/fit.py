@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens.backbones import DEFAULT_BACKBONE, load_backbone
 from hashlens.centres import quality
 from hashlens.classes import Taxonomy, class_distances
-from hashlens.devices import choose_device
+from hashlens.compute.devices import choose_device
 from hashlens.errors import BadInput
 from hashlens.methods import (
     CentreMethod,

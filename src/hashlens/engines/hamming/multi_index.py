@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.codes.distances import available_threads, compiled, even_slices, popcount, run_in_threads
 from hashlens.codes.tiles import Queries, from_tiles
-from hashlens.index.scan import NO_MASKS, Found, nearest
+from hashlens.compute.kernels import compiled, popcount
+from hashlens.compute.threads import available_threads, even_slices, run_in_threads
+from hashlens.engines.hamming.scan import NO_MASKS, Found, nearest
 
 FEWEST = 1 << 21  # codes; a scan of fewer takes less than a millisecond
 MOST_PARTS = 8
@@ -78,11 +79,11 @@ class Tables:
         """The ``k`` nearest codes of each query.
 
         Args:
-            k, masks: see :func:`hashlens.index.scan.nearest`.
+            k, masks: see :func:`hashlens.engines.hamming.scan.nearest`.
             scan: finds the same for some of the queries by a scan.
 
         Returns:
-            See :func:`hashlens.index.scan.nearest`.
+            See :func:`hashlens.engines.hamming.scan.nearest`.
         """
         company = int(len(queries) >= available_threads())
         if k > self.rule.deepest[company]:

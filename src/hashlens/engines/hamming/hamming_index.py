@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from hashlens.codes.packing import as_packed, check_bits
 from hashlens.codes.tiles import Queries
+from hashlens.engines.hamming.scan import Found, Ragged, merge
+from hashlens.engines.hamming.segments import SEGMENT_BYTES, Segment, joined, lanes_set, unused_files, write_codes
 from hashlens.errors import BadInput
 from hashlens.files import write_json
-from hashlens.index.scan import Found, Ragged, merge
-from hashlens.index.segments import SEGMENT_BYTES, Segment, joined, lanes_set, unused_files, write_codes
 
 FORMAT = "hashlens-hamming-index"
 VERSION = 1

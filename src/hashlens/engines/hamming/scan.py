@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.codes.distances import available_threads, compiled, even_slices, run_in_threads
 from hashlens.codes.tiles import LANES, compare, lanes_in_use, lowest_lane, tiles_in_cache
+from hashlens.compute.kernels import compiled
+from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 
 QUERIES_PER_TASK = 64  # queries that share codes while these are in cache
 SMALLEST_SLICE = 1 << 21  # bytes of codes; a thread is not worth waking for fewer

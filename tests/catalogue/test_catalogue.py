@@ -16,9 +16,10 @@ import pytest
 
 import hashlens as hl
 from hashlens.backbones import extraction
+from hashlens.catalogue import Catalogue
+from hashlens.catalogue import catalogue as catalogue_module
+from hashlens.engines.hamming import multi_index
 from hashlens.errors import BadInput
-from hashlens.index import Catalogue, multi_index
-from hashlens.index import catalogue as catalogue_module
 from hashlens.models import HashModel, SkippedImagesWarning
 
 KILLED_INDEXER = """

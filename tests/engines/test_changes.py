@@ -15,14 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hashlens.codes import pack, unpack
+from hashlens.codes import equal_codes, pack, unpack
+from hashlens.engines import HammingIndex
+from hashlens.engines.hamming import segments
 from hashlens.errors import BadInput
-from hashlens.index import HammingIndex, distinct, segments
 
 KILLED_WRITER = """
 import os, pathlib, signal, sys
 import numpy as np
-from hashlens.index import HammingIndex, segments
+from hashlens.engines import HammingIndex
+from hashlens.engines.hamming import segments
 from hashlens import files
 
 folder, step, codes = sys.argv[1], int(sys.argv[2]), np.load(sys.argv[3])
@@ -122,7 +124,7 @@ def test_any_order_of_changes(
     rng = np.random.default_rng(seed)
     folder = tmp_path_factory.mktemp("index")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distinct, "FEWEST", 4)
+        patch.setattr(equal_codes, "FEWEST", 4)
         index, slow = HammingIndex.build(np.zeros((0, -(-bits // 8)), np.uint8), bits), Slow(bits)
         for _ in range(data.draw(st.integers(1, 6))):
             match data.draw(st.sampled_from(["add", "remove", "save", "reopen"])):

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hashlens.engines.hamming.hamming_index import HammingIndex
 from hashlens.errors import BadInput
 from hashlens.files import replacing
-from hashlens.index.hamming import HammingIndex
 from hashlens.progress import progress_bar
 
 if TYPE_CHECKING:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hashlens.errors import BadInput
 
@@ -11,24 +10,6 @@ ONNX = "onnx"  # the processor through ONNX Runtime, for encoding alone
 
 if TYPE_CHECKING:
     import torch
-
-
-def one_processor() -> Any:
-    """A context in which PyTorch computes in this thread alone.
-
-    A hash layer is little work. Threads that share it mostly wait for each other, and while other threads run the
-    backbone or decode images, that costs more than the work.
-    """
-    return _thread_pools().limit(limits=1, user_api="openmp")
-
-
-@functools.cache
-def _thread_pools() -> Any:
-    import torch
-    from threadpoolctl import ThreadpoolController
-
-    torch.get_num_threads()  # PyTorch sets the number when a thread first asks, so ours comes after
-    return ThreadpoolController()
 
 
 def choose_device(device: str | None = None) -> torch.device:

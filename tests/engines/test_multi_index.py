@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from hashlens.codes import pack
 from hashlens.codes.tiles import Queries, to_tiles
-from hashlens.index import HammingIndex, multi_index, scan
-from hashlens.index.multi_index import Rule, make_tables
-from hashlens.index.scan import NO_MASKS
+from hashlens.engines import HammingIndex
+from hashlens.engines.hamming import multi_index, scan
+from hashlens.engines.hamming.multi_index import Rule, make_tables
+from hashlens.engines.hamming.scan import NO_MASKS
 
 
 def codes_around(centres: int, count: int, bits: int, flips: float, seed: int = 0) -> NDArray[np.uint8]:

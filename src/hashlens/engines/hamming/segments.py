@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.codes.distances import compiled, popcount
 from hashlens.codes.tiles import LANES, Queries, from_tiles, lanes_in_use, tile_dtype, tile_shape, to_tiles
+from hashlens.compute.kernels import compiled, popcount
+from hashlens.engines.hamming import scan
+from hashlens.engines.hamming.distinct import Distinct, find_distinct
+from hashlens.engines.hamming.multi_index import Rule, Tables, build_tables, table_shape
+from hashlens.engines.hamming.scan import NO_MASKS, Found, Ragged
 from hashlens.errors import BadInput
 from hashlens.files import replacing
-from hashlens.index import scan
-from hashlens.index.distinct import Distinct, find_distinct
-from hashlens.index.multi_index import Rule, Tables, build_tables, table_shape
-from hashlens.index.scan import NO_MASKS, Found, Ragged
 
 SEGMENT_BYTES = 1 << 27  # of packed codes; bounds the memory in which segments are written or joined
 FILE_KINDS = ("codes", "present", "distinct", "starts", "holders", "values", "positions", "words")
@@ -96,7 +96,7 @@ class Segment:
         return self.tables is not None
 
     def nearest(self, queries: Queries, k: int, masks: NDArray[np.uint64]) -> Found:
-        """The ``k`` nearest codes of each query, see :func:`hashlens.index.scan.nearest`."""
+        """The ``k`` nearest codes of each query, see :func:`hashlens.engines.hamming.scan.nearest`."""
         distinct, tables = self.distinct, self.tables
         if distinct is not None and len(masks):
             return scan.nearest(self.tiles, self.count, queries.spread, k, masks)
@@ -110,7 +110,7 @@ class Segment:
         return found if distinct is None else distinct.expand(*found, k)
 
     def within(self, queries: Queries, radius: int, masks: NDArray[np.uint64]) -> Ragged:
-        """All codes within ``radius`` of each query, see :func:`hashlens.index.scan.within`."""
+        """All codes within ``radius`` of each query, see :func:`hashlens.engines.hamming.scan.within`."""
         if self.distinct is None or len(masks):
             return scan.within(self.tiles, self.count, queries.spread, radius, masks)
         found = scan.within(self.distinct.tiles, self.distinct.count, queries.spread, radius)

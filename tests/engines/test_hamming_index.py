@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hashlens.codes import pack
+from hashlens.engines import HammingIndex
+from hashlens.engines.hamming import scan
+from hashlens.engines.hamming.scan import QUERIES_PER_TASK, SMALLEST_SLICE
 from hashlens.errors import BadInput
-from hashlens.index import HammingIndex, scan
-from hashlens.index.scan import QUERIES_PER_TASK, SMALLEST_SLICE
 
 Signs = NDArray[np.int8]
 LENGTHS = [8, 13, 16, 32, 48, 63, 64, 65, 100, 128, 200, 248, 249, 255, 256, 257, 512, 1000, 1024]

@@ -1,0 +1,5 @@
+"""Which images an index holds, and keeping it up to date."""
+
+from hashlens.catalogue.catalogue import Catalogue, Changes, Hit
+
+__all__ = ["Catalogue", "Changes", "Hit"]

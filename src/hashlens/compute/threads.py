@@ -1,0 +1,85 @@
+"""Threads to run kernels on, and how many of them PyTorch may use."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+
+def available_threads() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    # Starting threads takes longer than scanning a million codes, so they are kept.
+    return ThreadPoolExecutor(available_threads(), thread_name_prefix="hashlens")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child has none of the threads
+
+
+def even_slices(length: int, parts: int) -> list[tuple[int, int]]:
+    """Cut 0 … ``length`` into at most ``parts`` (start, stop) of nearly equal size, none of them empty."""
+    parts = min(parts, length)
+    return list(itertools.pairwise(length * part // parts for part in range(parts + 1))) if parts else []
+
+
+def run_in_threads(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
+    """Call ``function(*task)`` for every task, on as many threads as there are processors.
+
+    The calling thread works too: waking another one takes as long as scanning a hundred thousand codes. It never
+    waits for a helper that has not started, so calls may be nested and may come from many threads.
+    """
+    if len(tasks) <= 1:
+        for task in tasks:
+            function(*task)
+        return
+    waiting = deque(tasks)
+
+    def next_task() -> tuple[Any, ...] | None:
+        try:
+            return waiting.popleft()
+        except IndexError:  # taken by another thread since it was last looked at
+            return None
+
+    def work() -> None:
+        while (task := next_task()) is not None:
+            function(*task)
+
+    helpers = [_pool().submit(work) for _ in range(min(available_threads(), len(tasks)) - 1)]
+    try:
+        work()
+    finally:
+        waiting.clear()
+        started = [helper for helper in helpers if not helper.cancel()]
+        wait(started)
+    for helper in started:
+        helper.result()
+
+
+def one_processor() -> Any:
+    """A context in which PyTorch computes in this thread alone.
+
+    A hash layer is little work. Threads that share it mostly wait for each other, and while other threads run the
+    backbone or decode images, that costs more than the work.
+    """
+    return _thread_pools().limit(limits=1, user_api="openmp")
+
+
+@functools.cache
+def _thread_pools() -> Any:
+    import torch
+    from threadpoolctl import ThreadpoolController
+
+    torch.get_num_threads()  # PyTorch sets the number when a thread first asks, so ours comes after
+    return ThreadpoolController()
