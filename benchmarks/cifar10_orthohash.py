@@ -24,7 +24,7 @@ import hashlens as hl
 from hashlens.backbones import extract_features, load_backbone
 from hashlens.methods import get_method
 from hashlens.metrics import mean_average_precision
-from hashlens.sources import FeatureArray, ImageSource
+from hashlens.sources import FeatureArray, Source
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
 QUERIES_PER_CLASS, TRAINING_PER_CLASS = 100, 500
@@ -43,7 +43,6 @@ def main() -> None:
     options = parser.parse_args()
 
     images = hl.open_source(SHARED if SHARED.is_dir() else "cifar10")
-    assert isinstance(images, ImageSource)
     results = []
     for bits in options.bits:
         for seed in options.seeds:
@@ -62,12 +61,12 @@ def main() -> None:
         print(f"| {bits} | {statistics.mean(scores):.3f}{spread} | {minutes:.1f} |")
 
 
-def run(images: ImageSource, bits: int, seed: int, options: argparse.Namespace) -> dict[str, float]:
+def run(images: Source, bits: int, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Train and evaluate once."""
     assert images.labels is not None
     queries, training = split(images.labels, seed)
     database = np.setdiff1d(np.arange(len(images)), queries)
-    source: ImageSource | FeatureArray = images
+    source: Source = images
     if options.mode == "frozen":
         source = features_of(images, options.image_size)
     started = time.perf_counter()
@@ -108,7 +107,7 @@ def split(labels: NDArray[np.generic], seed: int) -> tuple[NDArray[np.int64], ND
 _features: dict[int, FeatureArray] = {}
 
 
-def features_of(images: ImageSource, image_size: int) -> FeatureArray:
+def features_of(images: Source, image_size: int) -> FeatureArray:
     """Features of all images, computed once for all seeds and code lengths."""
     if image_size not in _features:
         extracted = extract_features(images, load_backbone(image_size=image_size))

@@ -38,7 +38,7 @@ from hashlens.backbones.extraction import PIXELS_AT_ONCE
 from hashlens.backbones.onnx_runtime import OnnxBackbone, write_onnx
 from hashlens.compute.threads import available_threads
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
-from hashlens.sources import ImageSource, as_source, open_source
+from hashlens.sources import Source, as_source, open_source
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 BITS = 64
@@ -55,7 +55,6 @@ def main() -> None:
     parser.add_argument("--runtimes", action="store_true")
     options = parser.parse_args()
     small = open_source(options.folder / "tinyimagenet100" / "test.parquet")
-    assert isinstance(small, ImageSource)
     small = small.select(np.random.default_rng(0).permutation(len(small))[: options.images])
     model = make_model(small, options.size)
     if options.runtimes:
@@ -67,7 +66,7 @@ def main() -> None:
             compare_pipeline(model, name, source, options.repeats)
 
 
-def make_model(images: ImageSource, size: int) -> HashModel:
+def make_model(images: Source, size: int) -> HashModel:
     """Random directions of features, balanced on the images as bits of a trained model are."""
     torch.manual_seed(0)
     backbone = load_backbone(image_size=size)
@@ -77,14 +76,13 @@ def make_model(images: ImageSource, size: int) -> HashModel:
     return model.adapt(images.select(np.arange(256)), "cpu")
 
 
-def enlarge(images: ImageSource, folder: Path) -> ImageSource:
+def enlarge(images: Source, folder: Path) -> Source:
     for item in range(len(images)):
         image = images.image(item).resize((500, 375), Image.Resampling.BICUBIC)
         content = io.BytesIO()
         image.save(content, "JPEG", quality=90)
         (folder / f"{item:05}.jpg").write_bytes(content.getvalue())
     source = as_source(folder)
-    assert isinstance(source, ImageSource)
     return source
 
 
@@ -107,7 +105,7 @@ class Stopwatch:
                 self.processors[name] = min(taken[1], self.processors.get(name, math.inf))
 
 
-def compare_pipeline(model: HashModel, name: str, source: ImageSource, repeats: int) -> None:
+def compare_pipeline(model: HashModel, name: str, source: Source, repeats: int) -> None:
     backbone = model.backbone
     assert backbone is not None
     size = backbone.preprocessing.image_size
@@ -168,7 +166,7 @@ def use_one_processor() -> None:
     threadpool_limits(1, user_api="openmp")
 
 
-def compare_runtimes(model: HashModel, images: ImageSource, repeats: int) -> None:
+def compare_runtimes(model: HashModel, images: Source, repeats: int) -> None:
     torch.set_num_threads(1)
     backbone = model.backbone
     assert backbone is not None

@@ -39,7 +39,7 @@ from hashlens.backbones import extract_features, load_backbone
 from hashlens.classes import Taxonomy, open_taxonomy
 from hashlens.methods import METHODS, SEMANTIC, SHREWD, CentralSimilarityHashing, HashLens, Method, OrthoHash
 from hashlens.metrics.ties import average_precision
-from hashlens.sources import FeatureArray, ImageSource
+from hashlens.sources import FeatureArray, Source
 from hashlens.sources.source import ImageArray
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -68,8 +68,8 @@ DEPTHS = (100, 250, 1000, None)
 class Benchmark:
     """What is searched with, what in, and which of that can be trained on."""
 
-    queries: FeatureArray
-    database: FeatureArray
+    queries: Source
+    database: Source
     training_per_class: int
     taxonomy: Taxonomy | None
 
@@ -140,7 +140,7 @@ def run(
 
 def sides_of(
     benchmark: Benchmark, seed: int, options: argparse.Namespace
-) -> tuple[FeatureArray, FeatureArray, FeatureArray]:
+) -> tuple[Source, Source, Source]:
     """What is trained on, searched with and searched in."""
     queries, database = benchmark.queries, benchmark.database
     assert database.labels is not None and queries.labels is not None
@@ -159,17 +159,17 @@ def sides_of(
 def run_components(benchmark: Benchmark, bits: int, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """What codes give that need no training: signs of the features along their first K principal directions."""
     train, queries, database = sides_of(benchmark, seed, options)
-    mean = train.features.mean(0)
-    directions = np.linalg.svd(train.features - mean, full_matrices=False)[2][:bits].T
-    codes = [(side.features - mean) @ directions for side in (queries, database)]
+    mean = train.features().mean(0)
+    directions = np.linalg.svd(train.features() - mean, full_matrices=False)[2][:bits].T
+    codes = [(side.features() - mean) @ directions for side in (queries, database)]
     return {"": evaluate(codes[0], queries, codes[1], database, benchmark.taxonomy, bits)}
 
 
 def evaluate(
     query_codes: NDArray[Any],
-    queries: FeatureArray,
+    queries: Source,
     database_codes: NDArray[Any],
-    database: FeatureArray,
+    database: Source,
     taxonomy: Taxonomy | None,
     bits: int,
 ) -> dict[str, Any]:
@@ -180,16 +180,16 @@ def evaluate(
     )  # fmt: skip
 
 
-def of_classes(source: FeatureArray, classes: NDArray[np.int64]) -> FeatureArray:
+def of_classes(source: Source, classes: NDArray[np.int64]) -> FeatureArray:
     """The items of some classes, which are numbered anew."""
     assert source.labels is not None
     kept = source.select(np.isin(source.labels, classes))
     names = [source.class_names[number] for number in classes]
-    return FeatureArray(source.name, kept.features, np.searchsorted(classes, kept.labels), names)
+    return FeatureArray(source.name, kept.features(), np.searchsorted(classes, kept.labels), names)
 
 
 def figures_of_continuous_codes(
-    model: hl.HashModel, queries: FeatureArray, database: FeatureArray, taxonomy: Taxonomy | None
+    model: hl.HashModel, queries: Source, database: Source, taxonomy: Taxonomy | None
 ) -> dict[str, float]:
     """mAP and mAHP of rankings by L1 distance for codes in (0, 1), else by cosine, which have no ties."""
     asked, searched = model.continuous_codes(queries), model.continuous_codes(database)
@@ -223,20 +223,20 @@ def training_items(labels: NDArray[Any], per_class: int, seed: int) -> NDArray[n
     return np.concatenate([random.permutation(own)[:per_class] for own in members])
 
 
-def features_of(images: ImageSource, name: str, image_size: int) -> FeatureArray:
+def features_of(images: Source, name: str, image_size: int) -> FeatureArray:
     """Features of all images of a source."""
     extracted = extract_features(images, load_backbone(image_size=image_size))
     return FeatureArray(name, extracted.values, images.labels, images.class_names)
 
 
 def tiny_imagenet(folder: Path) -> Benchmark:
-    splits = [images_of(folder / "tinyimagenet100" / f"{split}.parquet") for split in ("test", "train")]
+    splits = [hl.open_source(folder / "tinyimagenet100" / f"{split}.parquet") for split in ("test", "train")]
     queries, database = (features_of(images, images.name, 96) for images in splits)
     return Benchmark(queries, database, 130, open_taxonomy("wordnet", database.class_names))
 
 
 def fashion_mnist(_folder: Path) -> Benchmark:
-    splits = [images_of(f"fashion-mnist:{split}") for split in ("test", "train")]
+    splits = [hl.open_source(f"fashion-mnist:{split}") for split in ("test", "train")]
     queries, database = (features_of(images, images.name, 64) for images in splits)
     return Benchmark(queries, database, 130, open_taxonomy("wordnet", database.class_names))
 
@@ -244,7 +244,7 @@ def fashion_mnist(_folder: Path) -> Benchmark:
 def mosaics(folder: Path) -> Benchmark:
     sides = []
     for split, count in (("test", 2_000), ("train", 13_000)):
-        images = images_of(folder / "tinyimagenet100" / f"{split}.parquet")
+        images = hl.open_source(folder / "tinyimagenet100" / f"{split}.parquet")
         sides.append(features_of(mosaics_of(images, count), f"mosaics of {split}", 128))
     return Benchmark(sides[0], sides[1], 50, None)
 
@@ -252,13 +252,7 @@ def mosaics(folder: Path) -> Benchmark:
 DATA = {"tinyimagenet100": tiny_imagenet, "fashion-mnist": fashion_mnist, "mosaics": mosaics}
 
 
-def images_of(source: str | Path) -> ImageSource:
-    images = hl.open_source(source)
-    assert isinstance(images, ImageSource)
-    return images
-
-
-def mosaics_of(images: ImageSource, count: int) -> ImageArray:
+def mosaics_of(images: Source, count: int) -> ImageArray:
     """Pictures of one to four different images on a black square of 2 × 2, and the sets of their classes."""
     random = np.random.default_rng(0)
     side = 64

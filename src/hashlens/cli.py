@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from hashlens.catalogue import Catalogue
     from hashlens.methods import Method
-    from hashlens.sources import FeatureArray, ImageSource, Skipped
+    from hashlens.sources import Skipped
+    from hashlens.sources import Source as OpenedSource
 
 log = logging.getLogger("hashlens")
 
@@ -524,7 +525,7 @@ def _print_index(catalogue: Catalogue) -> None:
         log.info("not indexed: %s: %s", path, reason)
 
 
-def _open(source: str, split: str | None = None) -> ImageSource | FeatureArray:
+def _open(source: str, split: str | None = None) -> OpenedSource:
     from hashlens.sources import open_source
 
     return open_source(source, split)
@@ -576,7 +577,7 @@ def _senses(words: list[str]) -> dict[str, str]:
 
 
 def _method(
-    source: ImageSource | FeatureArray,
+    source: OpenedSource,
     name: str | None,
     taxonomy: str | None,
     no_labels: bool,

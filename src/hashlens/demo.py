@@ -11,7 +11,7 @@ import numpy as np
 from hashlens.catalogue import Catalogue
 from hashlens.errors import BadInput
 from hashlens.reports import write_report
-from hashlens.sources import ImageSource, open_source
+from hashlens.sources import Source, open_source
 from hashlens.terminal import print_metrics, print_results
 from hashlens.training import fit
 
@@ -68,17 +68,14 @@ def run_demo(folder: Path, seed: int = 0) -> None:
     )
 
 
-def _images() -> tuple[ImageSource, ImageSource]:
+def _images() -> tuple[Source, Source]:
     try:
         sources = open_source("fashion-mnist:train"), open_source("fashion-mnist:test")
         _say("Fashion-MNIST: 70,000 small pictures of clothes in ten classes.")
     except BadInput as error:
         sources = open_source("digits:train"), open_source("digits:test")
         _say(f"{error}\nSo the demo runs on scikit-learn's 1,797 handwritten digits instead.")
-    train, test = sources
-    assert isinstance(train, ImageSource)
-    assert isinstance(test, ImageSource)
-    return train, test
+    return sources
 
 
 def _say(text: str) -> None:

@@ -159,7 +159,7 @@ def test_distances_alone_are_learnt_from() -> None:
 def test_vectors_of_items_take_the_place_of_classes(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(10, 8))[TRAIN.labels]
     vectors[:7] = 0
-    unlabelled = FeatureArray("digits", TRAIN.features)
+    unlabelled = FeatureArray("digits", TRAIN.features())
     model = fit(unlabelled, WEAK, bits=32, item_vectors=vectors, device="cpu")
     assert model.training["images"] + model.training["held_out"] == len(TRAIN) - 7
     assert model.class_names == ()
@@ -257,7 +257,7 @@ def test_training_leaves_the_random_numbers_of_its_caller_alone() -> None:
 
 def test_training_data_are_let_go_at_once() -> None:
     source = digits(test=False)
-    held = weakref.ref(source.features)
+    held = weakref.ref(source)
     gc.disable()
     try:
         model = fit(source, bits=16, epochs=1, device="cpu")
@@ -330,7 +330,7 @@ def test_single_settings_are_overridden() -> None:
 
 
 def test_features_are_trained_on_from_a_file(tmp_path: Path) -> None:
-    np.savez(tmp_path / "digits.npz", x=TRAIN.features, y=TRAIN.labels, class_names=np.array(TRAIN.class_names))
+    np.savez(tmp_path / "digits.npz", x=TRAIN.features(), y=TRAIN.labels, class_names=np.array(TRAIN.class_names))
     from_file = fit(str(tmp_path / "digits.npz"), bits=16, epochs=3, device="cpu")
     np.testing.assert_array_equal(from_file.encode(TEST), fit_digits().encode(TEST))
     assert from_file.class_names == TRAIN.class_names
@@ -339,7 +339,7 @@ def test_features_are_trained_on_from_a_file(tmp_path: Path) -> None:
 def test_rows_without_a_label_are_left_out() -> None:
     labels = TRAIN.labels.copy()
     labels[::3] = -1
-    features = TRAIN.features.copy()
+    features = TRAIN.features().copy()
     features[::3] = 1e6  # would spoil everything
     model = fit(FeatureArray("digits", features, labels, TRAIN.class_names), bits=16, epochs=3, device="cpu")
     rest = TRAIN.select(labels >= 0)
@@ -373,20 +373,20 @@ def test_four_images_of_two_classes_are_enough() -> None:
 
 
 def one_class() -> FeatureArray:
-    return FeatureArray("one", TRAIN.features, np.zeros(len(TRAIN), np.int64), ["only"])
+    return FeatureArray("one", TRAIN.features(), np.zeros(len(TRAIN), np.int64), ["only"])
 
 
 def unlabelled() -> FeatureArray:
-    return FeatureArray("none", TRAIN.features, np.full(len(TRAIN), -1), ["a", "b"])
+    return FeatureArray("none", TRAIN.features(), np.full(len(TRAIN), -1), ["a", "b"])
 
 
 def an_empty_class() -> FeatureArray:
-    return FeatureArray("gap", TRAIN.features, TRAIN.labels, [*TRAIN.class_names, "ghost"])
+    return FeatureArray("gap", TRAIN.features(), TRAIN.labels, [*TRAIN.class_names, "ghost"])
 
 
 def an_empty_label() -> FeatureArray:
     marks = np.eye(11, dtype=bool)[TRAIN.labels]
-    return FeatureArray("gap", TRAIN.features, marks, [*TRAIN.class_names, "ghost"])
+    return FeatureArray("gap", TRAIN.features(), marks, [*TRAIN.class_names, "ghost"])
 
 
 def many_classes() -> FeatureArray:
@@ -400,7 +400,7 @@ def three_items() -> FeatureArray:
 @pytest.mark.parametrize(
     ("source", "options", "says"),
     [
-        pytest.param(TRAIN.features, {}, "no labels", id="no labels"),
+        pytest.param(TRAIN.features(), {}, "no labels", id="no labels"),
         pytest.param(unlabelled(), {}, "label", id="every label missing"),
         pytest.param(one_class(), {}, "'only'", id="one class"),
         pytest.param(an_empty_class(), {}, "'ghost'", id="a class without items"),

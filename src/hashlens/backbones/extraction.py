@@ -22,7 +22,7 @@ from hashlens.compute.devices import ONNX
 from hashlens.compute.threads import available_threads
 from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
-from hashlens.sources import FeatureArray, ImageSource, Skipped, UnreadableImage, decode
+from hashlens.sources import Skipped, Source, UnreadableImage, decode
 
 BATCH_SIZE = 64
 BATCHES_AHEAD = 4  # decoded while the network runs
@@ -70,7 +70,7 @@ class _Running:
 
 
 def extract_features(
-    source: ImageSource | FeatureArray,
+    source: Source,
     backbone: Backbone | None,
     device: torch.device | str = "cpu",
     cached: bool = True,
@@ -91,7 +91,7 @@ def extract_features(
 
 
 def iterate_features(
-    source: ImageSource | FeatureArray,
+    source: Source,
     backbone: Backbone | None,
     device: torch.device | str = "cpu",
     cached: bool = True,
@@ -113,7 +113,7 @@ def iterate_features(
         BadInput: images without a backbone, or features with one; or what
             :class:`hashlens.backbones.onnx_runtime.OnnxBackbone` raises.
     """
-    if isinstance(source, FeatureArray):
+    if source.feature_dimension is not None:
         if backbone is not None:
             raise BadInput(f"{source.name} holds features, but the backbone {backbone.name} needs images.")
         yield from _given_features(source)
@@ -177,15 +177,15 @@ def _use_processors(count: int | None) -> None:
         threadpool_limits(count, user_api="openmp")
 
 
-def _given_features(source: FeatureArray) -> Iterator[Features]:
+def _given_features(source: Source) -> Iterator[Features]:
     rows = 16 * BATCH_SIZE
     for first in range(0, len(source), rows):
-        values = source.features[first : first + rows]
+        values = source.features(slice(first, first + rows))
         items = np.arange(first, first + len(values))
         yield Features(items, values, [content_digest(value.tobytes()) for value in values], [])
 
 
-def _load(source: ImageSource, item: int, backbone: Backbone, cache: FeatureCache | None) -> _Loaded:
+def _load(source: Source, item: int, backbone: Backbone, cache: FeatureCache | None) -> _Loaded:
     try:
         raw = source.read(item)
         digest = content_digest(raw)
@@ -207,7 +207,7 @@ def _run(backbone: Backbone, device: torch.device, pixels: torch.Tensor) -> NDAr
         return backbone(pixels.to(device)).float().cpu().numpy()
 
 
-def _complete(source: ImageSource, batch: _Running, backbone: Backbone, cache: FeatureCache | None) -> Features:
+def _complete(source: Source, batch: _Running, backbone: Backbone, cache: FeatureCache | None) -> Features:
     loaded = batch.loaded
     computed = iter([feature for part in batch.parts for feature in part.result()])
     features = [next(computed) if one.pixels is not None else one.feature for one in loaded]

@@ -458,7 +458,7 @@ def _list_items(database: sqlite3.Connection, source: Source) -> None:
         for item in range(len(source)):
             names = source.label_names(item)
             label = json.dumps(names, ensure_ascii=False) if names else None
-            yield (source.location(item), item, label, *source.stamp(item))
+            yield (source.location(item), item, label, *source.fingerprint(item))
 
     with database:
         database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?, ?)", rows())

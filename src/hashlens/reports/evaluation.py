@@ -17,7 +17,7 @@ from hashlens.metrics.code_statistics import quantization_error
 from hashlens.models import HashModel
 from hashlens.reports.page import Side, result_rows, write_page
 from hashlens.reports.plots import draw_plots
-from hashlens.sources import ImageSource, as_source
+from hashlens.sources import as_source
 from hashlens.sources.labels import share_numbering
 
 METRICS_FILE = "metrics.json"
@@ -85,7 +85,7 @@ def write_report(
     write_json(folder / METRICS_FILE, report)
     plots = draw_plots(report, folder)
     rows = None
-    if isinstance(asked, ImageSource) and isinstance(searched, ImageSource):
+    if asked.feature_dimension is None and searched.feature_dimension is None:
         rows = result_rows(
             Side(asked, encoded_queries.items, encoded_queries.codes, query_labels),
             Side(searched, encoded_database.items, encoded_database.codes, database_labels),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hashlens.engines import HammingIndex
 from hashlens.files import replacing
-from hashlens.sources import ImageSource, UnreadableImage
+from hashlens.sources import Source, UnreadableImage
 from hashlens.sources.labels import Labels
 
 NEIGHBOURS = 10
@@ -34,7 +34,7 @@ class Side:
         labels: (n,) or (n, C), numbered alike on both sides.
     """
 
-    source: ImageSource
+    source: Source
     items: NDArray[np.int64]
     codes: NDArray[np.uint8]
     labels: Labels

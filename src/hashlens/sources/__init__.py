@@ -1,21 +1,18 @@
 """Where images and their labels come from."""
 
 from hashlens.sources.decoding import UnreadableImage, decode
+from hashlens.sources.feature_array import FeatureArray
+from hashlens.sources.image_array import ImageArray
+from hashlens.sources.image_files import ImageFiles
+from hashlens.sources.image_list import ImageList
 from hashlens.sources.opening import as_source, open_source
-from hashlens.sources.source import (
-    FeatureArray,
-    ImageArray,
-    ImageFiles,
-    ImageSource,
-    Skipped,
-    Source,
-)
+from hashlens.sources.source import Skipped, Source
 
 __all__ = [
     "FeatureArray",
     "ImageArray",
     "ImageFiles",
-    "ImageSource",
+    "ImageList",
     "Skipped",
     "Source",
     "UnreadableImage",

@@ -6,8 +6,9 @@ import csv
 from pathlib import Path
 
 from hashlens.errors import BadInput
+from hashlens.sources.image_files import ImageFiles
 from hashlens.sources.labels import Labels, number_classes, number_label_sets
-from hashlens.sources.source import ImageFiles, identity_of
+from hashlens.sources.source import identity_of
 
 SEPARATOR = "|"
 

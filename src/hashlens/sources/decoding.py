@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 MAXIMUM_PIXELS = 100_000_000
+TOO_MANY = f"are more than the {MAXIMUM_PIXELS // 10**6} megapixels that are allowed"
 
 # What Pillow only warns of, we either refuse or accept. The filter is set once, as images are decoded in threads
 # and threads that each set and restore the filters leave them in disorder.
@@ -38,20 +39,17 @@ def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
         An RGB image.
 
     Raises:
-        UnreadableImage: the bytes are empty, not an image, damaged or truncated, or hold over 100 million
+        UnreadableImage: the bytes are empty, not an image, damaged or truncated, or there are over 100 million
             pixels.
     """
     if not isinstance(raw, bytes):
+        check_size(raw.shape[1], raw.shape[0])
         return Image.fromarray(raw).convert("RGB")
     if not raw:
         raise UnreadableImage("the file is empty")
     try:
         image = Image.open(io.BytesIO(raw))
-        if image.width * image.height > MAXIMUM_PIXELS:
-            raise UnreadableImage(
-                f"{image.width} × {image.height} pixels are more than the {MAXIMUM_PIXELS // 10**6} "
-                "megapixels that are allowed"
-            )
+        check_size(*image.size)
         if shortest_side is not None:
             image.draft(None, (2 * shortest_side, 2 * shortest_side))
         return upright_rgb(image)
@@ -59,18 +57,29 @@ def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise UnreadableImage("not an image in a format that can be read") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UnreadableImage(f"more than {MAXIMUM_PIXELS // 10**6} megapixels") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # Pillow's own limit, without the size
+        raise UnreadableImage(f"its pixels {TOO_MANY}") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, … on bad data
         raise UnreadableImage(f"damaged or truncated ({error})") from None
+
+
+def check_size(width: int, height: int) -> None:
+    """Stop an image that would take too much memory, before it does.
+
+    Raises:
+        UnreadableImage: it has over 100 million pixels.
+    """
+    if width * height > MAXIMUM_PIXELS:
+        raise UnreadableImage(f"{width} × {height} pixels {TOO_MANY}")
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
     """An opened image of any mode, made what :func:`decode` returns.
 
     Raises:
-        UnreadableImage: its file is damaged or truncated.
+        UnreadableImage: its file is damaged or truncated, or it has over 100 million pixels.
     """
+    check_size(*image.size)
     try:
         image.load()
         return _to_rgb(_upright(image))

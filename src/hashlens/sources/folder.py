@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hashlens.errors import BadInput
+from hashlens.sources.image_files import ImageFiles
 from hashlens.sources.labels import number_classes
-from hashlens.sources.source import ImageFiles
 
 LEFT_BY_SYSTEMS = {"Thumbs.db", "desktop.ini"}
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.sources.decoding import Raw
 from hashlens.sources.labels import Labels, share_numbering
-from hashlens.sources.source import ImageSource
+from hashlens.sources.source import Source
 
 
-class JoinedImages(ImageSource):
+class JoinedImages(Source):
     """The images of several sources, one source after the other; classes are the same where their names are.
 
     Args:
         parts: at least one; either all of them have labels or none counts as labelled.
     """
 
-    def __init__(self, name: str, parts: Sequence[ImageSource], identity: str) -> None:
+    def __init__(self, name: str, parts: Sequence[Source], identity: str) -> None:
         super().__init__(name, *_join_labels(parts), identity)
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
@@ -27,7 +27,7 @@ class JoinedImages(ImageSource):
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def _place(self, item: int) -> tuple[ImageSource, int]:
+    def _place(self, item: int) -> tuple[Source, int]:
         part = int(np.searchsorted(self._ends, item, side="right"))
         return self._parts[part], item - int(self._ends[part - 1] if part else 0)
 
@@ -39,19 +39,19 @@ class JoinedImages(ImageSource):
         part, place = self._place(item)
         return part.location(place)
 
-    def stamp(self, item: int) -> tuple[int, int]:
+    def fingerprint(self, item: int) -> tuple[int, int]:
         part, place = self._place(item)
-        return part.stamp(place)
+        return part.fingerprint(place)
 
     def vectors(self, column: str) -> NDArray[np.float32]:
         return np.concatenate([part.vectors(column) for part in self._parts])
 
-    def read(self, item: int) -> Raw:
+    def read(self, item: int) -> bytes | NDArray[Any]:
         part, place = self._place(item)
         return part.read(place)
 
 
-def _join_labels(parts: Sequence[ImageSource]) -> tuple[Labels | None, tuple[str, ...]]:
+def _join_labels(parts: Sequence[Source]) -> tuple[Labels | None, tuple[str, ...]]:
     labels, names = parts[0].labels, parts[0].class_names
     for part in parts[1:]:
         if labels is None or part.labels is None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hashlens.cache import cache_folder
 from hashlens.errors import BadInput
-from hashlens.sources.source import ImageArray
+from hashlens.sources.image_array import ImageArray
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
 

@@ -11,11 +11,12 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
+from hashlens.sources.feature_array import FeatureArray
 from hashlens.sources.labels import Labels, class_names_from, number_classes
-from hashlens.sources.source import FeatureArray, identity_of
+from hashlens.sources.source import Source, identity_of
 
 
-def open_npz(path: Path, split: str | None = None) -> FeatureArray:
+def open_npz(path: Path, split: str | None = None) -> Source:
     """Open features.
 
     Args:
@@ -47,7 +48,7 @@ def open_npz(path: Path, split: str | None = None) -> FeatureArray:
     if len(bad_rows):
         raise BadInput(f"{path}: row {bad_rows[0]} of 'x' holds NaN or infinity ({len(bad_rows)} such rows).")
     labels, class_names = _labels(arrays, path)
-    source = FeatureArray(str(path), features, labels, class_names, identity_of(path, split))
+    source: Source = FeatureArray(str(path), features, labels, class_names, identity_of(path, split))
     if split is not None:
         if "split" not in arrays:
             raise BadInput(f"{path} has no array 'split' to look for '{split}' in.")

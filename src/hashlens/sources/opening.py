@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,21 +11,24 @@ import numpy as np
 
 from hashlens.errors import BadInput
 from hashlens.sources.csv_file import open_csv
-from hashlens.sources.decoding import upright_rgb
+from hashlens.sources.feature_array import FeatureArray
 from hashlens.sources.folder import open_folder
+from hashlens.sources.image_array import ImageArray
+from hashlens.sources.image_files import ImageFiles
+from hashlens.sources.image_list import ImageList, is_image
 from hashlens.sources.named import NAMED, open_named
 from hashlens.sources.npz import open_npz
 from hashlens.sources.parquet import open_parquet, open_shards
-from hashlens.sources.source import FeatureArray, ImageArray, ImageFiles, ImageSource
+from hashlens.sources.source import Source
 
-TABLES: dict[str, Callable[[Path, str | None], ImageSource | FeatureArray]] = {
+TABLES: dict[str, Callable[[Path, str | None], Source]] = {
     ".parquet": open_parquet,
     ".csv": open_csv,
     ".npz": open_npz,
 }
 
 
-def open_source(source: str | os.PathLike[str], split: str | None = None) -> ImageSource | FeatureArray:
+def open_source(source: str | os.PathLike[str], split: str | None = None) -> Source:
     """Open images with their labels, or ready-made features.
 
     Args:
@@ -64,63 +66,42 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Ima
     )
 
 
-def as_source(items: Any) -> ImageSource | FeatureArray:
+def as_source(items: Any) -> Source:
     """Accept items in any of the forms people hold them in.
 
     Args:
-        items: a source; what :func:`open_source` takes; a sequence of paths of image files; a PIL image or a
-            sequence of them; (N, H, W, 3) uint8 pixels; (N, D) or (D,) features.
+        items: a source; what :func:`open_source` takes; one image or a sequence of them, each the bytes of an image
+            file, a PIL image or (H, W, 3) uint8 pixels, in a sequence also the path of an image file;
+            (N, H, W, 3) uint8 pixels; (N, D) or (D,) features, as an array, a tensor or lists of numbers.
 
     Raises:
         BadInput: it is none of these.
-    """
-    from PIL import Image
 
-    if isinstance(items, ImageSource | FeatureArray):
+    Example:
+        >>> as_source([b"...", "cat.jpg"])
+        ImageList('images', 2 items)
+        >>> as_source([[0.5, 1.0, 0.0]]).feature_dimension
+        3
+    """
+    if isinstance(items, Source):
         return items
     if isinstance(items, str | os.PathLike):
         return open_source(items)
-    if isinstance(items, Image.Image):
-        items = [items]
-    if isinstance(items, Sequence) and len(items):
-        if all(isinstance(item, Image.Image) for item in items):
-            return PillowImages(items)
-        if all(isinstance(item, str | os.PathLike) for item in items):
-            paths = [Path(item) for item in items]
-            listed = "\0".join(str(path.absolute()) for path in paths)
-            identity = f"paths-{hashlib.blake2b(os.fsencode(listed), digest_size=16).hexdigest()}"
-            return ImageFiles("paths", paths, Path(), identity=identity)
+    if is_image(items):
+        return ImageList([items])
+    if isinstance(items, Sequence) and len(items) and all(is_image(item) for item in items):
+        return ImageList(items)
     if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim == 4 and items.shape[3] == 3:
         return ImageArray("pixels", items)
     try:
         features: np.ndarray = np.asarray(items, np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last of a tensor that keeps its gradient
         features = np.empty(0)
     if features.ndim == 1:
         features = features[None]
     if features.ndim != 2 or not features.shape[1] or not np.isfinite(features).all():
         raise BadInput(
-            f"Cannot use {type(items).__name__} as images or features; give a source, paths, PIL images, "
-            "or finite (N, D) features."
+            f"Cannot use {type(items).__name__} as images or features; give a source, paths, bytes of image files, "
+            "PIL images, (H, W, 3) uint8 pixels, or finite (N, D) features."
         )
     return FeatureArray("features", features)
-
-
-class PillowImages(ImageSource):
-    """PIL images that a program already holds."""
-
-    def __init__(self, images: Sequence[Any]) -> None:
-        super().__init__("images", None, ())
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def key(self, item: int) -> str:
-        return f"image #{item}"
-
-    def stamp(self, item: int) -> tuple[int, int]:
-        return self._images[item].width * self._images[item].height, 0
-
-    def read(self, item: int) -> np.ndarray:
-        return np.asarray(upright_rgb(self._images[item]))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
 from hashlens.sources.decoding import UnreadableImage
+from hashlens.sources.image_files import read_file
 from hashlens.sources.joined import JoinedImages
 from hashlens.sources.labels import (
     NO_LABEL,
@@ -25,12 +26,12 @@ from hashlens.sources.labels import (
     number_classes,
     number_label_sets,
 )
-from hashlens.sources.source import ImageSource, identity_of
+from hashlens.sources.source import Source, identity_of
 
 KEPT_BYTES = 1 << 30  # of row groups in memory
 
 
-class ParquetImages(ImageSource):
+class ParquetImages(Source):
     """Rows of a parquet file; groups of rows are read when one of them is needed.
 
     Args:
@@ -58,7 +59,7 @@ class ParquetImages(ImageSource):
         self._groups: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
         self._lock = threading.Lock()
         status = self._path.stat()
-        self._stamp = status.st_size, status.st_mtime_ns
+        self._fingerprint = status.st_size, status.st_mtime_ns
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -66,8 +67,8 @@ class ParquetImages(ImageSource):
     def key(self, item: int) -> str:
         return f"{self._path.name}#{self._rows[item]}"
 
-    def stamp(self, item: int) -> tuple[int, int]:
-        return self._stamp
+    def fingerprint(self, item: int) -> tuple[int, int]:
+        return self._fingerprint
 
     def read(self, item: int) -> bytes:
         row = int(self._rows[item])
@@ -87,9 +88,9 @@ class ParquetImages(ImageSource):
 
     def _linked(self, name: str) -> bytes:
         try:
-            return (self._path.parent / name).read_bytes()
-        except OSError as error:
-            raise UnreadableImage(f"{name}: {error.strerror}") from None
+            return read_file(self._path.parent / name)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{name}: {error}") from None
 
     def _column(self, group: int) -> pa.ChunkedArray:
         with self._lock:
@@ -166,7 +167,7 @@ def open_parquet(path: Path, split: str | None = None) -> ParquetImages:
     return ParquetImages(path, rows, None if labels is None else labels[rows], class_names, identity)
 
 
-def open_shards(folder: Path, split: str | None = None) -> ImageSource:
+def open_shards(folder: Path, split: str | None = None) -> Source:
     """Open a folder of parquet files as one source, in the order of their names.
 
     Args:

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from hashlens.compute.threads import available_threads
-from hashlens.progress import progress_bar
+from hashlens.progress import Progress, silence
 from hashlens.sources.decoding import UnreadableImage
-from hashlens.sources.source import ImageSource, Skipped
+from hashlens.sources.source import Skipped, Source
 
 log = logging.getLogger("hashlens")
 
 
-def find_unreadable(source: ImageSource) -> list[Skipped]:
-    """Try to decode every image; return those that fail."""
+def find_unreadable(source: Source, progress: Progress | None = None) -> list[Skipped]:
+    """Try to decode every image; return those that fail, in their order.
+
+    Args:
+        progress: told of every image; silent by default.
+    """
 
     def check(item: int) -> Skipped | None:
         try:
@@ -25,7 +29,8 @@ def find_unreadable(source: ImageSource) -> list[Skipped]:
         return None
 
     found = []
-    with ThreadPoolExecutor(available_threads()) as pool, progress_bar("Checking images", len(source)) as advance:
+    watch = (progress or silence)("Checking images", len(source))
+    with ThreadPoolExecutor(available_threads()) as pool, watch as advance:
         for result in pool.map(check, range(len(source))):
             advance()
             if result:

@@ -7,14 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from hashlens.errors import BadInput
-from hashlens.sources.decoding import Raw, UnreadableImage, decode
+from hashlens.sources.decoding import UnreadableImage, decode
 from hashlens.sources.labels import NO_LABEL, Labels
+
+EVERYTHING = slice(None)
+NO_FINGERPRINT = (-1, -1)  # of what cannot be read
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class Skipped:
         item: its number in the source.
         key: its name, such as a path.
         reason: why, in a few words.
+
+    Example:
+        >>> str(Skipped(3, "cats/7.jpg", "the file is empty"))
+        'cats/7.jpg: the file is empty'
     """
 
     item: int
@@ -36,18 +44,43 @@ class Skipped:
 
 
 class Source(ABC):
-    """A numbered sequence of items with labels.
+    """A numbered sequence of items with labels: images, or features that someone else computed.
 
-    Attributes:
+    A new kind of source defines ``__len__`` and :meth:`read`, calls this class's constructor, and redefines what it
+    knows better: the names that people know its items by, a fingerprint without reading, features in bulk.
+
+    Args:
         name: what the user called it.
         labels: (N,) int64 class numbers, −1 for an item without one; (N, C) bool where items have label sets;
             ``None`` where the source knows no labels at all.
         class_names: C names, in the order of the class numbers; the numbers where none are given.
-        identity: a name for the whole source, unique on this machine, that stays the same from run to run.
+        identity: a name for the whole source, unique on this machine, that stays the same from run to run;
+            ``name`` by default.
+
+    Attributes:
+        name, labels, class_names, identity: as given.
+
+    Example:
+        >>> class Shades(Source):
+        ...     def __len__(self):
+        ...         return 3
+        ...     def read(self, item):
+        ...         return np.full((8, 8, 3), 100 * item, np.uint8)
+        >>> shades = Shades("shades", np.array([0, 1, 1]), ["dark", "light"])
+        >>> shades
+        Shades('shades', 3 items, 2 classes)
+        >>> shades.image(2).getpixel((0, 0)), shades.label_names(2)
+        ((200, 200, 200), ['light'])
+        >>> shades.select([2, 0]).key(0)
+        'shades#2'
     """
 
     def __init__(
-        self, name: str, labels: Labels | None, class_names: Sequence[str], identity: str | None = None
+        self,
+        name: str,
+        labels: Labels | None = None,
+        class_names: Sequence[str] = (),
+        identity: str | None = None,
     ) -> None:
         self.name = name
         self.identity = identity or name
@@ -61,23 +94,69 @@ class Source(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
+    def read(self, item: int) -> bytes | NDArray[Any]:
+        """The item as it is kept: the bytes of an image file; pixels, (H, W) gray or (H, W, 3) RGB uint8; or, where
+        :attr:`feature_dimension` is not ``None``, its feature, (D,) float32.
+
+        Raises:
+            UnreadableImage: it cannot be read at all.
+        """
+
+    @property
+    def feature_dimension(self) -> int | None:
+        """D where the items are ready-made features, ``None`` where they are images."""
+        return None
+
+    def features(self, items: slice | ArrayLike = EVERYTHING) -> NDArray[np.float32]:
+        """(n, D) float32 features of these items (a slice, numbers or a mask), of all by default.
+
+        Raises:
+            BadInput: the source holds images.
+        """
+        if self.feature_dimension is None:
+            raise BadInput(f"{self.name} holds images, but features were expected.")
+        numbers = np.arange(len(self))[items if isinstance(items, slice) else numbers_of(items, len(self))]
+        nothing = np.empty((0, self.feature_dimension), np.float32)
+        return np.concatenate([nothing, *(self.read(item)[None] for item in numbers.tolist())])  # type: ignore[call-overload]
+
+    def image(self, item: int, shortest_side: int | None = None) -> Image.Image:
+        """The decoded RGB image; see :func:`hashlens.sources.decode`.
+
+        Raises:
+            UnreadableImage: with the reason.
+            BadInput: the source holds features.
+        """
+        if self.feature_dimension is not None:
+            raise BadInput(f"{self.name} holds features, but images were expected.")
+        return decode(self.read(item), shortest_side)
+
     def key(self, item: int) -> str:
         """A name for the item, unique in this source, that stays the same from run to run."""
-
-    @abstractmethod
-    def stamp(self, item: int) -> tuple[int, int]:
-        """Size and time of change of the file that holds the item: equal where it has not been changed."""
-
-    @abstractmethod
-    def select(self, items: ArrayLike) -> Source:
-        """The source that holds only these items (numbers or a boolean mask), in this order."""
+        return f"{self.name}#{item}"
 
     def location(self, item: int) -> str:
         """Where a person finds the item, unique on this machine: the path of a file, or the row of a table."""
         return self.key(item)
 
+    def fingerprint(self, item: int) -> tuple[int, int]:
+        """Size, and time of change or a digest of the content: equal where the item has not been changed."""
+        try:
+            raw = self.read(item)
+        except UnreadableImage:
+            return NO_FINGERPRINT
+        content = raw if isinstance(raw, bytes) else np.ascontiguousarray(raw).tobytes()
+        return len(content), int.from_bytes(hashlib.blake2b(content, digest_size=7).digest(), "big")
+
+    def select(self, items: ArrayLike) -> Source:
+        """The source that holds only these items (numbers or a boolean mask), in this order.
+
+        Raises:
+            BadInput: the mask is of another length.
+        """
+        return Selection(self, numbers_of(items, len(self)))
+
     def vectors(self, column: str) -> NDArray[np.float32]:
-        """(N, D) from a column of lists, a row of zeros where an item has none.
+        """(N, V) from a column of lists, a row of zeros where an item has none.
 
         Raises:
             BadInput: the source is not a table that has such a column.
@@ -86,6 +165,7 @@ class Source(ABC):
 
     @property
     def multi_label(self) -> bool:
+        """Whether items have label sets."""
         return self.labels is not None and self.labels.ndim == 2
 
     def label_names(self, item: int) -> list[str]:
@@ -107,33 +187,10 @@ class Source(ABC):
         return f"{type(self).__name__}({self.name!r}, {len(self):,} items{classes})"
 
 
-class ImageSource(Source):
-    """A source of images."""
+class Selection(Source):
+    """Some items of another source."""
 
-    @abstractmethod
-    def read(self, item: int) -> Raw:
-        """The undecoded item.
-
-        Raises:
-            UnreadableImage: it cannot be read at all.
-        """
-
-    def image(self, item: int, shortest_side: int | None = None) -> Image.Image:
-        """The decoded RGB image; see :func:`hashlens.sources.decoding.decode`.
-
-        Raises:
-            UnreadableImage: with the reason.
-        """
-        return decode(self.read(item), shortest_side)
-
-    def select(self, items: ArrayLike) -> ImageSource:
-        return SelectedImages(self, _numbers(items, len(self)))
-
-
-class SelectedImages(ImageSource):
-    """Some items of another image source."""
-
-    def __init__(self, source: ImageSource, items: NDArray[np.int64]) -> None:
+    def __init__(self, source: Source, items: NDArray[np.int64]) -> None:
         labels = None if source.labels is None else source.labels[items]
         super().__init__(source.name, labels, source.class_names, source.identity)
         self._source = source
@@ -142,147 +199,38 @@ class SelectedImages(ImageSource):
     def __len__(self) -> int:
         return len(self._items)
 
-    def key(self, item: int) -> str:
-        return self._source.key(int(self._items[item]))
-
-    def stamp(self, item: int) -> tuple[int, int]:
-        return self._source.stamp(int(self._items[item]))
-
-    def read(self, item: int) -> Raw:
+    def read(self, item: int) -> bytes | NDArray[Any]:
         return self._source.read(int(self._items[item]))
 
-    def vectors(self, column: str) -> NDArray[np.float32]:
-        return self._source.vectors(column)[self._items]
+    @property
+    def feature_dimension(self) -> int | None:
+        return self._source.feature_dimension
 
-    def select(self, items: ArrayLike) -> ImageSource:
-        return SelectedImages(self._source, self._items[_numbers(items, len(self))])
+    def features(self, items: slice | ArrayLike = EVERYTHING) -> NDArray[np.float32]:
+        return self._source.features(self._items[items if isinstance(items, slice) else np.asarray(items)])
+
+    def key(self, item: int) -> str:
+        return self._source.key(int(self._items[item]))
 
     def location(self, item: int) -> str:
         return self._source.location(int(self._items[item]))
 
+    def fingerprint(self, item: int) -> tuple[int, int]:
+        return self._source.fingerprint(int(self._items[item]))
 
-class ImageFiles(ImageSource):
-    """Image files at given paths.
+    def select(self, items: ArrayLike) -> Source:
+        return Selection(self._source, self._items[numbers_of(items, len(self))])
 
-    Args:
-        paths: N paths.
-        root: keys are paths relative to it where possible.
-        identity: of the source; the root's path by default.
+    def vectors(self, column: str) -> NDArray[np.float32]:
+        return self._source.vectors(column)[self._items]
+
+
+def numbers_of(items: ArrayLike, count: int) -> NDArray[np.int64]:
+    """Items that are given as numbers or as a mask, as numbers.
+
+    Raises:
+        BadInput: the mask is not of length ``count``.
     """
-
-    def __init__(
-        self,
-        name: str,
-        paths: Sequence[Path],
-        root: Path,
-        labels: Labels | None = None,
-        class_names: Sequence[str] = (),
-        identity: str | None = None,
-    ) -> None:
-        super().__init__(name, labels, class_names, identity or str(root.resolve()))
-        self._paths = paths
-        self._root = root
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def key(self, item: int) -> str:
-        path = self._paths[item]
-        return str(path.relative_to(self._root)) if path.is_relative_to(self._root) else str(path)
-
-    def stamp(self, item: int) -> tuple[int, int]:
-        try:
-            status = self._paths[item].stat()
-        except OSError:
-            return -1, -1
-        return status.st_size, status.st_mtime_ns
-
-    def read(self, item: int) -> bytes:
-        try:
-            return self._paths[item].read_bytes()
-        except OSError as error:
-            raise UnreadableImage(error.strerror or "cannot be read") from None
-
-    def location(self, item: int) -> str:
-        return str(self._paths[item].absolute())
-
-
-class ImageArray(ImageSource):
-    """Images held in memory as pixels.
-
-    Args:
-        pixels: (N, H, W) gray or (N, H, W, 3) RGB uint8.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        pixels: NDArray[np.uint8],
-        labels: Labels | None = None,
-        class_names: Sequence[str] = (),
-    ) -> None:
-        super().__init__(name, labels, class_names)
-        self._pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self._pixels)
-
-    def key(self, item: int) -> str:
-        return f"{self.name}#{item}"
-
-    def stamp(self, item: int) -> tuple[int, int]:
-        return self._pixels[item].nbytes, 0
-
-    def read(self, item: int) -> NDArray[np.uint8]:
-        return self._pixels[item]
-
-
-class FeatureArray(Source):
-    """Features that someone else computed.
-
-    Attributes:
-        features: (N, D) float32, finite.
-
-    Args:
-        rows: (N,) int64, the rows of the table that the features were taken from; 0 … N − 1 by default.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        features: NDArray[np.float32],
-        labels: Labels | None = None,
-        class_names: Sequence[str] = (),
-        identity: str | None = None,
-        rows: NDArray[np.int64] | None = None,
-    ) -> None:
-        super().__init__(name, labels, class_names, identity)
-        self.features = features
-        self._rows = np.arange(len(features)) if rows is None else rows
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def key(self, item: int) -> str:
-        return f"{self.name}#{self._rows[item]}"
-
-    def location(self, item: int) -> str:
-        return f"{self.identity}#{self._rows[item]}"
-
-    def stamp(self, item: int) -> tuple[int, int]:
-        # A changed file does not mean that every row changed, so the stamp is of the row itself.
-        digest = hashlib.blake2b(self.features[item].tobytes(), digest_size=7).digest()
-        return self.features[item].nbytes, int.from_bytes(digest, "big")
-
-    def select(self, items: ArrayLike) -> FeatureArray:
-        numbers = _numbers(items, len(self))
-        labels = None if self.labels is None else self.labels[numbers]
-        return FeatureArray(
-            self.name, self.features[numbers], labels, self.class_names, self.identity, self._rows[numbers]
-        )
-
-
-def _numbers(items: ArrayLike, count: int) -> NDArray[np.int64]:
     array = np.asarray(items)
     if array.dtype == bool:
         if array.shape != (count,):

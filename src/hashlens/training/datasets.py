@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from hashlens.backbones import Preprocessing
-from hashlens.sources import ImageSource
+from hashlens.sources import Source
 
 Batch = tuple[Tensor, Tensor, Tensor]  # inputs, targets, item numbers
 
@@ -49,7 +49,7 @@ class PixelDataset(Dataset):
     """
 
     def __init__(
-        self, source: ImageSource, targets: Tensor, preprocessing: Preprocessing, augment: bool, seed: int = 0
+        self, source: Source, targets: Tensor, preprocessing: Preprocessing, augment: bool, seed: int = 0
     ) -> None:
         self._source = source
         self._targets = targets

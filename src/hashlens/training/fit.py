@@ -28,7 +28,7 @@ from hashlens.methods import (
     get_method,
 )
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
-from hashlens.sources import FeatureArray, ImageSource, as_source
+from hashlens.sources import Source, as_source
 from hashlens.sources.vectors import read_vectors
 from hashlens.training.checkpoints import Checkpoints, digest_of
 from hashlens.training.class_similarity import class_similarity
@@ -118,12 +118,12 @@ def fit(
         raise BadInput(f"The number of devices is {devices}; it must be at least 1.")
     where = choose_device(device)
     if finetune is None:
-        finetune = where.type == "cuda" and isinstance(source, ImageSource)
+        finetune = where.type == "cuda" and source.feature_dimension is None
     class_names = source.class_names if vectors is None else ()
     if vectors is None and len(class_names) < 2:
         names = "', '".join(class_names)
         raise BadInput(f"{source.name} has only the class '{names}'; training needs at least two classes.")
-    if finetune and isinstance(source, FeatureArray):
+    if finetune and source.feature_dimension is not None:
         raise BadInput(f"{source.name} holds features, so there is no backbone to fine-tune.")
     class_distance = None if taxonomy is None else class_distances(taxonomy, class_names)
     if chosen.needs_distance and class_distance is None and vectors is None:
@@ -138,7 +138,7 @@ def fit(
         chosen.settings(finetune, paper), epochs, batch_size, learning_rate, hidden_layers, feature_dropout
     )
 
-    pretrained = load_backbone(backbone, weights, image_size) if isinstance(source, ImageSource) else None
+    pretrained = load_backbone(backbone, weights, image_size) if source.feature_dimension is None else None
     prepared = prepare(source, vectors, pretrained, finetune, where)
     by_distance = not chosen.needs_classes
     at_most = LARGEST_BY_DISTANCE if by_distance and prepared.targets.ndim == 2 else LARGEST_HELD_OUT
@@ -207,7 +207,7 @@ def fit(
 
 
 def _check_vectors(
-    item_vectors: ArrayLike | str, source: ImageSource | FeatureArray, method: Method
+    item_vectors: ArrayLike | str, source: Source, method: Method
 ) -> NDArray[np.float32]:
     given = read_vectors(item_vectors, source) if isinstance(item_vectors, str) else item_vectors
     vectors = np.asarray(given, np.float32)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hashlens.backbones import Backbone, extract_features
 from hashlens.errors import BadInput
-from hashlens.sources import FeatureArray, ImageSource, Skipped
+from hashlens.sources import Skipped, Source
 from hashlens.sources.labels import Labels
 from hashlens.sources.reading import find_unreadable, tell_skipped
 
@@ -36,7 +36,7 @@ class Prepared:
 
 
 def prepare(
-    source: ImageSource | FeatureArray,
+    source: Source,
     item_vectors: NDArray[np.float32] | None,
     backbone: Backbone | None,
     finetune: bool,
@@ -60,7 +60,6 @@ def prepare(
         log.warning("%d of %d items have no %s and are left out", len(source) - len(usable), len(source), what)
         source, targets = source.select(usable), targets[usable]
     if finetune:
-        assert isinstance(source, ImageSource)
         skipped = find_unreadable(source)
         kept = np.setdiff1d(np.arange(len(source)), [one.item for one in skipped])
         inputs: Any = source.select(kept)
@@ -77,7 +76,7 @@ def prepare(
     return Prepared(inputs, targets[kept], skipped)
 
 
-def _check_classes(labels: Labels, source: ImageSource | FeatureArray) -> None:
+def _check_classes(labels: Labels, source: Source) -> None:
     names = source.class_names
     members = labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=len(names))
     empty = [names[number] for number in np.flatnonzero(members == 0)]
