@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 from hashlens.errors import BadInput
 from hashlens.sources.image_files import ImageFiles
 from hashlens.sources.labels import Labels, number_classes, number_label_sets
+from hashlens.sources.opener import Opener, is_file_named
 from hashlens.sources.source import identity_of
 
 SEPARATOR = "|"
 
 
-def open_csv(path: Path, split: str | None = None) -> ImageFiles:
+def open_csv(path: str | os.PathLike[str], split: str | None = None) -> ImageFiles:
     """Open a table with the columns ``path`` and, if there are labels, ``label``.
 
     Paths are relative to the table's folder. If any label holds a ``|``, all are label sets.
@@ -24,6 +26,7 @@ def open_csv(path: Path, split: str | None = None) -> ImageFiles:
     Raises:
         BadInput: the column ``path`` (or ``split``, if asked for) is missing, or no row is left.
     """
+    path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -51,3 +54,6 @@ def open_csv(path: Path, split: str | None = None) -> ImageFiles:
     else:
         numbered = number_classes(texts)
     return ImageFiles(str(path), paths, path.parent, *numbered, identity_of(path, split))
+
+
+OPENER = Opener("a .csv file of paths and labels", is_file_named(".csv"), open_csv)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens.sources.labels import Labels
-from hashlens.sources.source import EVERYTHING, Source
+from hashlens.sources.source import EVERYTHING, Source, rows_of
 
 
 class FeatureArray(Source):
@@ -46,7 +46,7 @@ class FeatureArray(Source):
         return self._features[item]
 
     def features(self, items: slice | ArrayLike = EVERYTHING) -> NDArray[np.float32]:
-        return self._features[items if isinstance(items, slice) else np.asarray(items)]
+        return self._features[rows_of(items, len(self))]
 
     def location(self, item: int) -> str:
         return f"{self.identity}#{item}"

@@ -7,8 +7,10 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from hashlens.errors import BadInput
 from hashlens.sources.decoding import UnreadableImage
 from hashlens.sources.labels import Labels
+from hashlens.sources.opener import Opener
 from hashlens.sources.source import NO_FINGERPRINT, Source
 
 
@@ -50,6 +52,21 @@ class ImageFiles(Source):
 
     def fingerprint(self, item: int) -> tuple[int, int]:
         return fingerprint_of(self._paths[item])
+
+
+def open_image_file(path: str | os.PathLike[str], split: str | None = None) -> ImageFiles:
+    """Open one image file.
+
+    Raises:
+        BadInput: a split is asked for.
+    """
+    path = Path(path)
+    if split is not None:
+        raise BadInput(f"{path} is one file and has no split '{split}'.")
+    return ImageFiles(str(path), [path], path.parent, identity=str(path.resolve()))
+
+
+OPENER = Opener("an image file", lambda text: Path(text).is_file(), open_image_file)
 
 
 def read_file(path: Path) -> bytes:

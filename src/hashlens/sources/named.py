@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hashlens.cache import cache_folder
 from hashlens.errors import BadInput
 from hashlens.sources.image_array import ImageArray
+from hashlens.sources.opener import Opener
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -142,3 +143,5 @@ NAMED: dict[str, tuple[Callable[[str], Arrays], tuple[str, ...]]] = {
     "fashion-mnist": (_fashion_mnist, FASHION_MNIST_CLASSES),
     "cifar10": (_cifar10, CIFAR10_CLASSES),
 }
+
+OPENER = Opener(f"one of {', '.join(NAMED)} (with :train or :test)", NAMED.__contains__, open_named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from hashlens.errors import BadInput
 from hashlens.sources.feature_array import FeatureArray
 from hashlens.sources.labels import Labels, class_names_from, number_classes
+from hashlens.sources.opener import Opener, is_file_named
 from hashlens.sources.source import Source, identity_of
 
 
-def open_npz(path: Path, split: str | None = None) -> Source:
+def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
     """Open features.
 
     Args:
@@ -28,6 +30,7 @@ def open_npz(path: Path, split: str | None = None) -> Source:
     Raises:
         BadInput: an array is missing, of a wrong shape or type, or not finite.
     """
+    path = Path(path)
     try:
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, NpzFile):
@@ -59,6 +62,9 @@ def open_npz(path: Path, split: str | None = None) -> Source:
     if not len(source):
         raise BadInput(f"{path} holds no features" + (f" with split '{split}'." if split else "."))
     return source
+
+
+OPENER = Opener("a .npz file of features", is_file_named(".npz"), open_npz)
 
 
 def _labels(arrays: dict[str, NDArray[np.generic]], path: Path) -> tuple[Labels | None, tuple[str, ...]]:

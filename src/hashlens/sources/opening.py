@@ -1,31 +1,35 @@
-"""From what a user writes to a source."""
+"""From what a user writes, or a program holds, to a source."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from hashlens.errors import BadInput
-from hashlens.sources.csv_file import open_csv
+from hashlens.registry import Registry
+from hashlens.sources import csv_file, folder, image_files, named, npz, parquet, parquet_folder
 from hashlens.sources.feature_array import FeatureArray
-from hashlens.sources.folder import open_folder
 from hashlens.sources.image_array import ImageArray
-from hashlens.sources.image_files import ImageFiles
 from hashlens.sources.image_list import ImageList, is_image
-from hashlens.sources.named import NAMED, open_named
-from hashlens.sources.npz import open_npz
-from hashlens.sources.parquet import open_parquet, open_shards
+from hashlens.sources.opener import Opener
 from hashlens.sources.source import Source
 
-TABLES: dict[str, Callable[[Path, str | None], Source]] = {
-    ".parquet": open_parquet,
-    ".csv": open_csv,
-    ".npz": open_npz,
-}
+OPENERS: Registry[Opener] = Registry("kind of source")
+"""Every kind of source by name. The last is asked first whether it recognises what the user wrote, so that whoever
+adds one is asked before ours, and what is special before what is general."""
+
+register = OPENERS.register
+
+register("named set")(named.OPENER)
+register("image file")(image_files.OPENER)
+register("folder")(folder.OPENER)
+register("parquet folder")(parquet_folder.OPENER)
+register("npz")(npz.OPENER)
+register("csv")(csv_file.OPENER)
+register("parquet")(parquet.OPENER)
 
 
 def open_source(source: str | os.PathLike[str], split: str | None = None) -> Source:
@@ -33,37 +37,35 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Sou
 
     Args:
         source: a folder of class folders or of parquet files; a ``.parquet``, ``.csv`` or ``.npz`` file; one
-            image file; or a named set (``digits``, ``fashion-mnist``, ``cifar10``). ``:train`` at its end, or
-            any other word, chooses a split: of a named set, a sub-folder, the parquet files of that name, or
-            the rows with that value in the column ``split``.
+            image file; a named set (``digits``, ``fashion-mnist``, ``cifar10``); or what else one of
+            :data:`OPENERS` recognises; the one that was registered last is asked first. If none does, what follows
+            the last colon is the split: of a named set, a sub-folder, the parquet files of that name, or the rows
+            with that value in the column ``split``.
         split: the same, as an argument.
 
     Raises:
         BadInput: there is nothing of that name, or it is not what it should be.
+
+    Example:
+        >>> digits = open_source("digits:test")
+        >>> digits, digits.label_names(0)
+        (ImageArray('digits:test', 360 items, 10 classes), ['2'])
     """
     text = os.fspath(source)
     if not text:
         raise BadInput("The source is empty; name a folder, a file or a set (. is the current folder).")
-    base, separator, suffix = text.rpartition(":")
-    if separator and not Path(text).exists() and (base in NAMED or Path(base).exists()):
-        if split not in (None, suffix):
+    opener = _recognising(text)
+    base, _, suffix = text.rpartition(":")
+    if opener is None and base:
+        opener = _recognising(base)
+        if opener is not None and split not in (None, suffix):
             raise BadInput(f"{text} names the split '{suffix}', but '{split}' was asked for.")
-        text, split = base, suffix
-    path = Path(text)
-    if path.is_dir():
-        return open_shards(path, split) if any(path.glob("*.parquet")) else open_folder(path, split)
-    if path.is_file():
-        if path.suffix.lower() in TABLES:
-            return TABLES[path.suffix.lower()](path, split)
-        if split is not None:
-            raise BadInput(f"{path} is one file and has no split '{split}'.")
-        return ImageFiles(text, [path], path.parent, identity=str(path.resolve()))
-    if text in NAMED:
-        return open_named(text, split)
-    raise BadInput(
-        f"There is no {text}; give a folder of images, a .parquet, .csv or .npz file, "
-        f"or one of {', '.join(NAMED)} (with :train or :test)."
-    )
+        if opener is not None:
+            text, split = base, suffix
+    if opener is None:
+        *first, last = (OPENERS[name].about for name in _asked())
+        raise BadInput(f"There is no {text} that can be opened; give {', '.join(first)}, or {last}.")
+    return opener.open(text, split)
 
 
 def as_source(items: Any) -> Source:
@@ -105,3 +107,18 @@ def as_source(items: Any) -> Source:
             "PIL images, (H, W, 3) uint8 pixels, or finite (N, D) features."
         )
     return FeatureArray("features", features)
+
+
+def _asked() -> list[str]:
+    """Names of the openers in the order in which they are asked."""
+    return list(OPENERS)[::-1]
+
+
+def _recognising(text: str) -> Opener | None:
+    for name in _asked():
+        try:
+            if OPENERS[name].recognises(text):
+                return OPENERS[name]
+        except (OSError, ValueError):  # too long for a disk, or with a zero byte
+            continue
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from hashlens.errors import BadInput
 from hashlens.sources.decoding import UnreadableImage
 from hashlens.sources.image_files import read_file
-from hashlens.sources.joined import JoinedImages
 from hashlens.sources.labels import (
     NO_LABEL,
     Labels,
@@ -26,6 +26,7 @@ from hashlens.sources.labels import (
     number_classes,
     number_label_sets,
 )
+from hashlens.sources.opener import Opener, is_file_named
 from hashlens.sources.source import Source, identity_of
 
 KEPT_BYTES = 1 << 30  # of row groups in memory
@@ -128,7 +129,7 @@ class ParquetImages(Source):
         self._open()
 
 
-def open_parquet(path: Path, split: str | None = None) -> ParquetImages:
+def open_parquet(path: str | os.PathLike[str], split: str | None = None) -> ParquetImages:
     """Open a parquet file of images.
 
     Args:
@@ -139,6 +140,7 @@ def open_parquet(path: Path, split: str | None = None) -> ParquetImages:
     Raises:
         BadInput: it is not a parquet file, a column is missing or of a wrong type, or no row is left.
     """
+    path = Path(path)
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -167,22 +169,7 @@ def open_parquet(path: Path, split: str | None = None) -> ParquetImages:
     return ParquetImages(path, rows, None if labels is None else labels[rows], class_names, identity)
 
 
-def open_shards(folder: Path, split: str | None = None) -> Source:
-    """Open a folder of parquet files as one source, in the order of their names.
-
-    Args:
-        split: use the files named ``SPLIT.parquet`` or ``SPLIT-….parquet``, as Hugging Face names them.
-
-    Raises:
-        BadInput: no file is of that split, or one of them cannot be used.
-    """
-    paths = sorted(folder.glob("*.parquet"))
-    if split is not None:
-        paths = [path for path in paths if path.stem.split("-")[0] == split]
-    if not paths:
-        raise BadInput(f"{folder} has no file {split}.parquet or {split}-….parquet for that split.")
-    name = str(folder) + (f":{split}" if split else "")
-    return JoinedImages(name, [open_parquet(path) for path in paths], identity_of(folder, split))
+OPENER = Opener("a .parquet file of images", is_file_named(".parquet"), open_parquet)
 
 
 def _labels(

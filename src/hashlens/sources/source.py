@@ -115,7 +115,7 @@ class Source(ABC):
         """
         if self.feature_dimension is None:
             raise BadInput(f"{self.name} holds images, but features were expected.")
-        numbers = np.arange(len(self))[items if isinstance(items, slice) else numbers_of(items, len(self))]
+        numbers = np.arange(len(self))[rows_of(items, len(self))]
         nothing = np.empty((0, self.feature_dimension), np.float32)
         return np.concatenate([nothing, *(self.read(item)[None] for item in numbers.tolist())])  # type: ignore[call-overload]
 
@@ -207,7 +207,7 @@ class Selection(Source):
         return self._source.feature_dimension
 
     def features(self, items: slice | ArrayLike = EVERYTHING) -> NDArray[np.float32]:
-        return self._source.features(self._items[items if isinstance(items, slice) else np.asarray(items)])
+        return self._source.features(self._items[rows_of(items, len(self))])
 
     def key(self, item: int) -> str:
         return self._source.key(int(self._items[item]))
@@ -223,6 +223,11 @@ class Selection(Source):
 
     def vectors(self, column: str) -> NDArray[np.float32]:
         return self._source.vectors(column)[self._items]
+
+
+def rows_of(items: slice | ArrayLike, count: int) -> slice | NDArray[np.int64]:
+    """What picks these items from an array; a slice stays one, so that nothing is copied."""
+    return items if isinstance(items, slice) else numbers_of(items, count)
 
 
 def numbers_of(items: ArrayLike, count: int) -> NDArray[np.int64]:
