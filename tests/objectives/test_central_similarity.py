@@ -11,16 +11,7 @@ import torch
 from hashlens.centres import bernoulli, hadamard
 from hashlens.errors import BadInput
 from hashlens.objectives import CentralSimilarity
-
-
-def in_loops(codes: list[list[float]], centres: list[list[int]], weight: float) -> float:
-    """Mean over items and bits of BCE((u + 1)/2, (h + 1)/2), plus weight · mean((|u| − 1)²)."""
-    bits = [
-        (-math.log((u + 1) / 2) if h > 0 else -math.log(1 - (u + 1) / 2), (abs(u) - 1) ** 2)
-        for code, centre in zip(codes, centres, strict=True)
-        for u, h in zip(code, centre, strict=True)
-    ]
-    return sum(b for b, _ in bits) / len(bits) + weight * sum(q for _, q in bits) / len(bits)
+from objectives.references import central_similarity
 
 
 @pytest.mark.parametrize("bits", [8, 9, 33])
@@ -30,7 +21,7 @@ def test_single_labels(bits: int, weight: float) -> None:
     codes = torch.tanh(torch.randn(12, bits, dtype=torch.float64, generator=torch.Generator().manual_seed(bits)))
     targets = torch.arange(12) % 5
     found = CentralSimilarity(codebook, weight)(codes, targets)
-    expected = in_loops(codes.tolist(), codebook[targets.numpy()].tolist(), weight)
+    expected = central_similarity(codes.tolist(), codebook[targets.numpy()].tolist(), weight)
     assert float(found) == pytest.approx(expected, rel=1e-12)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from hashlens.centres import bernoulli, hadamard
 from hashlens.errors import BadInput
 from hashlens.objectives import CosineSoftmax
+from objectives.references import cosine_softmax, quantization
 from refusals import is_one_sentence
 
 KINDS = ["cos", "arc"]
@@ -24,58 +25,6 @@ EIGHT = [[1] * 8, [1] * 4 + [-1] * 4]  # two orthogonal centres
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def sign(value: float) -> int:
-    return 1 if value > 0 else -1
-
-
-def cosine(a: Sequence[float], b: Sequence[float]) -> float:
-    lengths = math.sqrt(math.fsum(x * x for x in a)) * math.sqrt(math.fsum(y * y for y in b))
-    return math.fsum(x * y for x, y in zip(a, b, strict=True)) / lengths if lengths else 0.0
-
-
-def loss_of_row(
-    code: Sequence[float],
-    labels: set[int],
-    codebook: Sequence[Sequence[int]],
-    scale: float,
-    margin: float,
-    kind: str,
-) -> float:
-    """Cross-entropy between the uniform distribution over ``labels`` and the softmax of the logits."""
-    logits = []
-    for number, centre in enumerate(codebook):
-        similarity = cosine(code, centre)
-        if number in labels:
-            similarity = similarity - margin if kind == "cos" else math.cos(math.acos(similarity) + margin)
-        logits.append(scale * similarity)
-    log_sum = math.log(math.fsum(math.exp(logit) for logit in logits))
-    return math.fsum(log_sum - logits[number] for number in labels) / len(labels)
-
-
-def quantization_by_hand(codes: Sequence[Sequence[float]], term: str) -> float:
-    signs = [[sign(value) for value in code] for code in codes]
-    if term == "cosine":
-        return math.fsum(1 - cosine(code, ones) for code, ones in zip(codes, signs, strict=True)) / len(codes)
-    gaps = [abs(v - s) for code, ones in zip(codes, signs, strict=True) for v, s in zip(code, ones, strict=True)]
-    return math.fsum(gap if term == "l1" else gap * gap for gap in gaps) / len(gaps)
-
-
-def loss_by_hand(
-    codes: Tensor,
-    label_sets: Sequence[set[int]],
-    codebook: np.ndarray,
-    scale: float,
-    margin: float,
-    kind: str,
-) -> float:
-    rows = [
-        loss_of_row(code, labels, codebook.tolist(), scale, margin, kind)
-        for code, labels in zip(codes.tolist(), label_sets, strict=True)
-        if labels
-    ]
-    return math.fsum(rows) / len(rows)
 
 
 def random_codes(count: int, bits: int, seed: int = 0) -> Tensor:
@@ -106,7 +55,7 @@ def test_single_labels_cost_what_the_formula_says(
     codes = random_codes(count, bits, seed)
     targets = np.random.default_rng(seed + 1).integers(0, classes, count)
     found = CosineSoftmax(codebook, scale, margin, kind)(codes, torch.from_numpy(targets))
-    wanted = loss_by_hand(codes, [{int(y)} for y in targets], codebook, scale, margin, kind)
+    wanted = cosine_softmax(codes.tolist(), [{int(y)} for y in targets], codebook, scale, margin, kind)
     assert found.shape == ()
     assert found.dtype == torch.float64
     assert found.item() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
@@ -131,7 +80,7 @@ def test_label_sets_are_uniform_targets_with_the_margin_on_each(
     marked[:, 0] |= ~marked.any(1)
     label_sets = [set(np.flatnonzero(row).tolist()) for row in marked]
     found = CosineSoftmax(codebook, 4.0, margin, kind)(codes, as_multi_hot(label_sets, classes, dtype))
-    wanted = loss_by_hand(codes, label_sets, codebook, 4.0, margin, kind)
+    wanted = cosine_softmax(codes.tolist(), label_sets, codebook, 4.0, margin, kind)
     assert found.item() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
 
 
@@ -150,7 +99,7 @@ def test_quantization_terms_are_added_with_their_weight(term: Any, weight: float
     codebook, codes, targets = bernoulli(5, 9), random_codes(6, 9), torch.arange(6) % 5
     plain = CosineSoftmax(codebook)(codes, targets).item()
     found = CosineSoftmax(codebook, quantization=term, quantization_weight=weight)(codes, targets).item()
-    assert found == pytest.approx(plain + weight * quantization_by_hand(codes.tolist(), term), rel=1e-9)
+    assert found == pytest.approx(plain + weight * quantization(codes.tolist(), term), rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -204,13 +153,15 @@ def test_scales_stand_for_their_numbers(scale: Any, classes: int, bits: int, wan
     codebook, codes, targets = bernoulli(classes, bits), random_codes(4, bits), torch.tensor([0, 1, 1, 0])
     found = CosineSoftmax(codebook, scale)(codes, targets).item()
     label_sets = [{0}, {1}, {1}, {0}]
-    assert found == pytest.approx(loss_by_hand(codes, label_sets, codebook, wanted, 0.2, "cos"), rel=1e-5)
+    assert found == pytest.approx(
+        cosine_softmax(codes.tolist(), label_sets, codebook, wanted, 0.2, "cos"), rel=1e-5
+    )
 
 
 def test_defaults_are_those_of_the_paper() -> None:
     codebook, codes, targets = bernoulli(6, 25), random_codes(8, 25), torch.arange(8) % 6
     label_sets = [{int(y)} for y in targets]
-    wanted = loss_by_hand(codes, label_sets, codebook, 5.0, 0.2, "cos")
+    wanted = cosine_softmax(codes.tolist(), label_sets, codebook, 5.0, 0.2, "cos")
     assert CosineSoftmax(codebook)(codes, targets).item() == pytest.approx(wanted, rel=1e-9)
 
 
@@ -270,7 +221,7 @@ def test_loss_and_gradient_are_finite_at_awkward_places(
 def test_a_code_on_its_centre_costs_what_the_formula_says(kind: Any) -> None:
     codes, targets = torch.tensor(EIGHT).double(), torch.tensor([0, 1])
     found = CosineSoftmax(EIGHT, margin=0.3, margin_kind=kind)(codes, targets).item()
-    wanted = loss_by_hand(codes, [{0}, {1}], np.array(EIGHT), math.sqrt(8), 0.3, kind)
+    wanted = cosine_softmax(codes.tolist(), [{0}, {1}], np.array(EIGHT), math.sqrt(8), 0.3, kind)
     assert found == pytest.approx(wanted, abs=1e-3)
 
 

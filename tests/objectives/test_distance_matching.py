@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-
 import numpy as np
 import pytest
 import torch
 
 from hashlens.errors import BadInput
 from hashlens.objectives import DistanceMatching
+from objectives.references import best_matches, distance_matching
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 LINE = [[0.0, 0.25, 1.0], [0.25, 0.0, 0.5], [1.0, 0.5, 0.0]]
-
-
-def loss_by_hand(
-    codes: Sequence[Sequence[float]], distance: Callable[[int, int], float], gamma: float, rho: float
-) -> float:
-    count = len(codes)
-    pairs = [(a, b) for a in range(count) for b in range(count)]
-    found = {(a, b): math.fsum(abs(x - y) for x, y in zip(codes[a], codes[b], strict=True)) for a, b in pairs}
-    tau_codes = math.fsum(found.values()) / count**2
-    tau_meaning = math.fsum(distance(a, b) for a, b in pairs) / count**2
-    return (
-        math.fsum(
-            gamma**rho / (gamma + distance(a, b)) ** rho
-            * abs(found[a, b] / tau_codes - distance(a, b) / tau_meaning)
-            for a, b in pairs
-        )
-        / count**2
-    )  # fmt: skip
 
 
 def random_codes(count: int, bits: int, seed: int = 0) -> torch.Tensor:
@@ -43,7 +23,7 @@ def random_codes(count: int, bits: int, seed: int = 0) -> torch.Tensor:
 def test_classes(gamma: float, rho: float) -> None:
     codes, labels = random_codes(7, 5), [0, 2, 1, 1, 0, 2, 2]
     loss = DistanceMatching(LINE, gamma, rho)(codes, torch.tensor(labels))
-    expected = loss_by_hand(codes.tolist(), lambda a, b: LINE[labels[a]][labels[b]], gamma, rho)
+    expected = distance_matching(codes.tolist(), lambda a, b: LINE[labels[a]][labels[b]], gamma, rho)
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
@@ -65,13 +45,11 @@ def test_label_sets_by_best_matches() -> None:
     marks = torch.tensor([[number in own for number in range(3)] for own in sets])
 
     def distance(a: int, b: int) -> float:
-        there = sum(min(LINE[x][y] for y in sets[b]) for x in sets[a]) / len(sets[a])
-        back = sum(min(LINE[x][y] for y in sets[a]) for x in sets[b]) / len(sets[b])
-        return (there + back) / 2
+        return best_matches(sets[a], sets[b], LINE)
 
     codes = random_codes(5, 6)
     loss = DistanceMatching(LINE)(codes, marks)
-    assert loss.item() == pytest.approx(loss_by_hand(codes.tolist(), distance, 0.1, 2.0), rel=1e-6)
+    assert loss.item() == pytest.approx(distance_matching(codes.tolist(), distance, 0.1, 2.0), rel=1e-6)
 
 
 def test_sets_of_one_label_are_classes() -> None:
@@ -89,7 +67,7 @@ def test_vectors_of_items() -> None:
 
     codes = random_codes(6, 4)
     loss = DistanceMatching()(codes, torch.from_numpy(vectors))
-    assert loss.item() == pytest.approx(loss_by_hand(codes.tolist(), distance, 0.1, 2.0), rel=1e-6)
+    assert loss.item() == pytest.approx(distance_matching(codes.tolist(), distance, 0.1, 2.0), rel=1e-6)
 
 
 def test_items_without_a_label_are_as_if_absent() -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
@@ -12,35 +9,27 @@ import torch
 from hashlens.errors import BadInput
 from hashlens.objectives import EmpiricalDivergence
 from hashlens.objectives.empirical_divergence import nearest_neighbour_divergence
+from objectives import references
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def distance(a: Sequence[float], b: Sequence[float]) -> float:
-    return math.sqrt(math.fsum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
-
-
-def divergence_by_hand(codes: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> float:
-    total = 0.0
-    for place, code in enumerate(codes):
-        to_reference = min(distance(code, other) for other in reference)
-        to_codes = min(distance(code, other) for number, other in enumerate(codes) if number != place)
-        total += math.log(to_reference) - math.log(to_codes)
-    return total / len(codes)
 
 
 def test_formula() -> None:
     random = np.random.default_rng(0)
     codes, reference = random.random((9, 4)), random.random((7, 4))
     found = nearest_neighbour_divergence(torch.from_numpy(codes), torch.from_numpy(reference))
-    assert found.item() == pytest.approx(divergence_by_hand(codes.tolist(), reference.tolist()), rel=1e-9)
+    assert found.item() == pytest.approx(
+        references.nearest_neighbour_divergence(codes.tolist(), reference.tolist()), rel=1e-9
+    )
 
 
 def test_the_sample_is_beta_distributed() -> None:
     codes = torch.from_numpy(np.random.default_rng(4).random((6, 3)))
     reference = np.random.default_rng((5, 0)).beta(0.3, 0.7, (6, 3))
     found = EmpiricalDivergence(0.3, 0.7, seed=5)(codes)
-    assert found.item() == pytest.approx(divergence_by_hand(codes.tolist(), reference.tolist()), rel=1e-9)
+    assert found.item() == pytest.approx(
+        references.nearest_neighbour_divergence(codes.tolist(), reference.tolist()), rel=1e-9
+    )
 
 
 def test_estimates_the_divergence_of_normal_distributions() -> None:

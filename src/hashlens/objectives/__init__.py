@@ -1,7 +1,11 @@
 """Training objectives: modules called as ``objective(codes, targets)`` that return a scalar.
 
 Codes are (B, K) continuous; targets are (B,) int64 classes or (B, C) multi-hot. An objective knows nothing of
-networks or data and works in any training loop.
+networks or data and works in any training loop. One whose shape changes during training has a method
+``on_epoch(progress)``, see :func:`announce_epoch`.
+
+A new one is one file: an ``nn.Module`` under ``@register(name)``; see :data:`ObjectiveMaker` for what its
+constructor may ask for. Ours are imported here.
 """
 
 from hashlens.objectives.central_similarity import CentralSimilarity
@@ -9,13 +13,31 @@ from hashlens.objectives.classification import Classification
 from hashlens.objectives.cosine_softmax import CosineSoftmax
 from hashlens.objectives.distance_matching import DistanceMatching
 from hashlens.objectives.empirical_divergence import EmpiricalDivergence
+from hashlens.objectives.objective import (
+    OBJECTIVES,
+    ObjectiveMaker,
+    announce_epoch,
+    make_objective,
+    needs,
+    parameters_of,
+    register,
+)
+from hashlens.objectives.problem import Problem
 from hashlens.objectives.weighted_sum import WeightedSum
 
 __all__ = [
+    "OBJECTIVES",
     "CentralSimilarity",
     "Classification",
     "CosineSoftmax",
     "DistanceMatching",
     "EmpiricalDivergence",
+    "ObjectiveMaker",
+    "Problem",
     "WeightedSum",
+    "announce_epoch",
+    "make_objective",
+    "needs",
+    "parameters_of",
+    "register",
 ]

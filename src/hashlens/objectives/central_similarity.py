@@ -9,11 +9,13 @@ from torch.nn import functional
 
 from hashlens.centres import check_codebook
 from hashlens.errors import BadInput
-from hashlens.objectives.targets import NO_LABEL
+from hashlens.objectives.objective import register
+from hashlens.sources.labels import NO_LABEL
 
 EPSILON = 1e-6  # keeps the logarithm of a saturated code finite in single precision
 
 
+@register("central-similarity")
 class CentralSimilarity(nn.Module):
     """Binary cross-entropy of every bit to the bit of the hash centre, and a pull of codes to ±1.
 
@@ -28,6 +30,14 @@ class CentralSimilarity(nn.Module):
 
     Raises:
         BadInput: an argument is out of its range.
+
+    Example:
+        Codes of 8 bits, each halfway to +1, where the centre has +1 throughout: −log 0.75 for every bit.
+
+        >>> objective = CentralSimilarity([[1] * 8, [-1] * 8], quantization_weight=0)
+        >>> loss = objective(torch.full((2, 8), 0.5), torch.tensor([0, 0]))
+        >>> round(loss.item(), 4)
+        0.2877
     """
 
     codebook: Tensor
@@ -64,7 +74,14 @@ class CentralSimilarity(nn.Module):
             return loss + self.quantization_weight * (codes.abs() - 1).square().mean()
 
     def centres_of(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The (B, K) centres in {−1, +1} that items are pulled to, and (B,) whether they have a label."""
+        """The centres that items are pulled to.
+
+        Args:
+            targets: (B,) int64 classes, −1 for none, or (B, C) multi-hot.
+
+        Returns:
+            (B, K) in {−1, +1}, and (B,) whether an item has a label; without one, its centre says nothing.
+        """
         if targets.ndim == 1:
             return self.codebook[targets.clamp(min=0)], targets != NO_LABEL
         marks = (targets != 0).float()

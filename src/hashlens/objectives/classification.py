@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashlens.errors import BadInput
-from hashlens.objectives.targets import NO_LABEL
+from hashlens.objectives.objective import register
+from hashlens.sources.labels import NO_LABEL
 
 
+@register("classification")
 class Classification(nn.Module):
     """L_cls of SHREWD (arXiv 1908.05602, section 3): cross-entropy of a linear classifier over codes.
 
@@ -21,6 +23,12 @@ class Classification(nn.Module):
 
     Raises:
         BadInput: there are fewer than two classes.
+
+    Example:
+        >>> objective = Classification(classes=10, bits=64)
+        >>> loss = objective(torch.rand(4, 64), torch.tensor([0, 3, 9, 3]))
+        >>> loss.shape, [tuple(learnt.shape) for learnt in objective.parameters()]
+        (torch.Size([]), [(10, 64), (10,)])
     """
 
     def __init__(self, classes: int, bits: int) -> None:
@@ -44,7 +52,19 @@ class Classification(nn.Module):
 
 
 def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of logits (B, C); see :class:`Classification`. 0 where no item has a label."""
+    """Mean cross-entropy of logits, see :class:`Classification`.
+
+    Args:
+        logits: (B, C).
+        targets: (B,) int64 classes, −1 for none, or (B, C) multi-hot.
+
+    Returns:
+        A scalar; 0 where no item has a class.
+
+    Example:
+        >>> round(classification_loss(torch.zeros(3, 4), torch.tensor([0, 3, -1])).item(), 4)  # log 4
+        1.3863
+    """
     if targets.ndim == 2:
         return functional.binary_cross_entropy_with_logits(logits, (targets != 0).to(logits.dtype))
     losses = functional.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="sum")

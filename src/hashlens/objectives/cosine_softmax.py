@@ -12,11 +12,13 @@ from torch.nn import functional
 
 from hashlens.centres import check_codebook
 from hashlens.errors import BadInput
-from hashlens.objectives.targets import NO_LABEL
+from hashlens.objectives.objective import register
+from hashlens.sources.labels import NO_LABEL
 
 LARGEST_COSINE = 1 - 1e-5  # arccos has an infinite slope at 1
 
 
+@register("cosine-softmax")
 class CosineSoftmax(nn.Module):
     """Softmax cross-entropy over cosines between continuous codes and hash centres, with a margin.
 
@@ -41,6 +43,15 @@ class CosineSoftmax(nn.Module):
 
     Raises:
         BadInput: an argument is out of its range.
+
+    Example:
+        A code on its centre, orthogonal to the other one: log(1 + e^(−√8·0.8)).
+
+        >>> objective = CosineSoftmax([[1] * 8, [1] * 4 + [-1] * 4])
+        >>> round(objective(torch.ones(1, 8), torch.tensor([0])).item(), 4)
+        0.099
+        >>> round(objective(torch.ones(1, 8), torch.tensor([[True, False]])).item(), 4)
+        0.099
     """
 
     codebook: Tensor
@@ -118,6 +129,10 @@ def resolve_scale(scale: float | str, classes: int, bits: int) -> float:
 
     Raises:
         BadInput: it is neither a positive number nor ``"sqrt"`` or ``"auto"``, or "auto" would be zero.
+
+    Example:
+        >>> resolve_scale("sqrt", classes=10, bits=64)
+        8.0
     """
     if scale == "sqrt":
         return math.sqrt(bits)
@@ -135,6 +150,10 @@ def quantization_error(codes: Tensor, kind: str) -> Tensor:
 
     Args:
         kind: ``"cosine"``, ``"l1"`` or ``"l2"``; see :class:`CosineSoftmax`.
+
+    Example:
+        >>> quantization_error(torch.tensor([[3.0, -1.0, 0.5, 0.5]]), "l1").item()
+        0.75
     """
     signs = torch.where(codes.detach() > 0, 1.0, -1.0).to(codes.dtype)
     if kind == "cosine":

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashlens.errors import BadInput
-from hashlens.objectives.targets import NO_LABEL
+from hashlens.objectives.objective import register
+from hashlens.sources.labels import NO_LABEL
 
 
+@register("distance-matching")
 class DistanceMatching(nn.Module):
     """L_sim of SHREWD (arXiv 1908.05602, section 3): relative distances of codes match those of their meaning.
 
@@ -33,6 +35,16 @@ class DistanceMatching(nn.Module):
 
     Raises:
         BadInput: an argument is out of its range.
+
+    Example:
+        Distances of codes that are in proportion to those of the classes cost nothing.
+
+        >>> objective = DistanceMatching([[0.0, 0.2, 0.8], [0.2, 0.0, 0.6], [0.8, 0.6, 0.0]])
+        >>> codes = torch.tensor([[0.0, 0.0], [0.1, 0.1], [0.4, 0.4]])
+        >>> objective(codes, torch.tensor([0, 1, 2])).item() < 1e-6
+        True
+        >>> objective(codes, torch.tensor([0, 2, 1])).item() > 0.01
+        True
     """
 
     class_distance: Tensor | None
@@ -81,7 +93,14 @@ class DistanceMatching(nn.Module):
             return (weights * (found - wanted).abs()).sum() / count
 
     def item_distances(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Semantic distances between the items of a batch, (B, B), and (B,) for which items they are known."""
+        """Semantic distances between the items of a batch.
+
+        Args:
+            targets: as :meth:`forward` takes them.
+
+        Returns:
+            (B, B), and (B,) for which items they are known.
+        """
         if self.class_distance is None:
             if targets.ndim != 2 or not targets.is_floating_point():
                 raise BadInput("Without class distances, targets must be (B, D) vectors of the items.")
@@ -91,7 +110,7 @@ class DistanceMatching(nn.Module):
         if targets.ndim == 1:
             numbers = targets.clamp(min=0)
             return self.class_distance[numbers][:, numbers], targets != NO_LABEL
-        marks = (targets != 0).float()
+        marks = (targets != 0).to(self.class_distance.dtype)
         sizes = marks.sum(1)
         nearest = torch.stack(
             [

@@ -7,6 +7,7 @@ import math
 from torch import Tensor, nn
 
 from hashlens.errors import BadInput
+from hashlens.objectives.objective import announce_epoch
 
 
 class WeightedSum(nn.Module):
@@ -17,6 +18,13 @@ class WeightedSum(nn.Module):
 
     Raises:
         BadInput: there are no terms, or a weight is negative or not finite.
+
+    Example:
+        >>> import torch
+        >>> from hashlens.objectives import Classification, EmpiricalDivergence
+        >>> objective = WeightedSum((1.0, Classification(10, 16)), (0.003, EmpiricalDivergence()))
+        >>> objective(torch.rand(8, 16), torch.arange(8)).shape
+        torch.Size([])
     """
 
     def __init__(self, *terms: tuple[float, nn.Module]) -> None:
@@ -30,9 +38,21 @@ class WeightedSum(nn.Module):
         self.objectives = nn.ModuleList([objective for _, objective in terms])
 
     def forward(self, codes: Tensor, targets: Tensor) -> Tensor:
-        """The sum, a scalar; arguments as the objectives take them."""
+        """The sum of a batch.
+
+        Args:
+            codes, targets: as the objectives take them.
+
+        Returns:
+            A scalar.
+        """
         losses = [
             weight * objective(codes, targets)
             for weight, objective in zip(self.weights, self.objectives, strict=True)
         ]
         return sum(losses[1:], start=losses[0])
+
+    def on_epoch(self, progress: float) -> None:
+        """Pass on how far the training is, a share in [0, 1)."""
+        for objective in self.objectives:
+            announce_epoch(objective, progress)

@@ -1,3 +1,0 @@
-"""How targets say that an item has no label."""
-
-NO_LABEL = -1
