@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,8 @@ from hashlens.catalogue import catalogue as catalogue_module
 from hashlens.engines.hamming import multi_index
 from hashlens.errors import BadInput
 from hashlens.models import HashModel, SkippedImagesWarning
+
+FORMATS = Path(__file__).parents[1] / "formats"  # folders as each version wrote them
 
 KILLED_INDEXER = """
 import os, signal, sys
@@ -126,8 +129,12 @@ def test_labels_follow_a_table_without_encoding_again(
     assert changes.unchanged == 2
     assert len(catalogue) == 40
     with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as database:
-        labels = dict(database.execute("SELECT path, label FROM images WHERE label LIKE '%zero%'"))
-    assert labels == {str(photos / "0" / "0.png"): '["round", "zero"]'}
+        labels = database.execute(
+            "SELECT path, name FROM images JOIN image_labels ON image = images.id JOIN labels ON labels.id = label "
+            "WHERE image IN (SELECT image FROM image_labels JOIN labels ON labels.id = label WHERE name = 'zero') "
+            "ORDER BY path, place"
+        ).fetchall()
+    assert labels == [(str(photos / "0" / "0.png"), "round"), (str(photos / "0" / "0.png"), "zero")]
 
 
 def test_sources_do_not_disturb_each_other(tmp_path: Path, catalogue: Catalogue, photos: Path) -> None:
@@ -191,6 +198,7 @@ def codes_folder(catalogue: Catalogue) -> Path:
 )
 def test_codes_are_laid_out_again_from_the_database(catalogue: Catalogue, photos: Path, damage) -> None:
     damage(codes_folder(catalogue))
+    catalogue = Catalogue.open(catalogue.folder)
     check_holds_exactly(catalogue, photos)
     assert codes_folder(catalogue).is_dir()
 
@@ -220,22 +228,23 @@ def test_a_search_index_that_was_saved_but_not_noted_is_made_again(catalogue: Ca
     write_digits(photos, range(40, 45))
     catalogue.update(hl.open_source(photos))
     with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as database:  # as if killed before the commit
-        database.execute("UPDATE properties SET value = 40 WHERE name = 'positions'")
-        database.execute("UPDATE images SET position = NULL WHERE position >= 40")
+        database.execute("UPDATE properties SET value = 40 WHERE name = 'indexed'")
+        database.execute("UPDATE properties SET value = 'before' WHERE name = 'state'")
+        database.execute("INSERT INTO pending SELECT id FROM images WHERE id > 40")
     check_holds_exactly(catalogue, photos)
 
 
 def test_tables_are_built_where_they_pay(
     catalogue: Catalogue, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert all(segment.tables is None for segment in catalogue.index()._segments)
+    assert all(segment.tables is None for segment in catalogue.engine()._segments)
     monkeypatch.setattr(multi_index, "FEWEST", 1)
     monkeypatch.setattr(multi_index, "TRIAL_QUERIES", 4)
     monkeypatch.setattr(multi_index, "LEAST_GAIN", 0.0)
     for numbers in (range(0), range(40, 50), range(50, 130)):
         write_digits(photos, numbers)
         catalogue.update(hl.open_source(photos))
-        assert all(segment.tables is not None for segment in catalogue.index()._segments)
+        assert all(segment.tables is not None for segment in catalogue.engine()._segments)
         check_holds_exactly(catalogue, photos)
 
 
@@ -246,27 +255,40 @@ def test_many_removed_images_do_not_stay_in_the_way(
     for path in sorted(photos.glob("*/*.png"))[:30]:
         path.unlink()
     catalogue.update(hl.open_source(photos))
-    assert catalogue.index().next_id == len(catalogue) == 10
+    assert catalogue.engine().holes == 0
+    assert len(catalogue.engine()) == len(catalogue) == 10
     check_holds_exactly(catalogue, photos)
 
 
-def test_an_index_of_the_first_format_is_brought_forward(catalogue: Catalogue, photos: Path) -> None:
-    with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as database:
-        database.executescript(
-            "DROP TRIGGER image_removed; DROP TRIGGER image_changed; DROP TABLE vacated;"
-            "DROP INDEX images_position;"
-            "ALTER TABLE images DROP COLUMN position; UPDATE properties SET value = 1 WHERE name = 'version';"
-            "DELETE FROM properties WHERE name IN ('codes', 'positions');"
-            "INSERT INTO properties VALUES ('generation', 3)"
-        )
-    shutil.rmtree(codes_folder(catalogue))
-    (catalogue.folder / "codes-3.npy").write_bytes(b"of the first format")
-    old = Catalogue.open(catalogue.folder)
-    check_holds_exactly(old, photos)
-    assert codes_folder(old).is_dir()
-    (photos / "0" / "0.png").unlink()
-    old.update(hl.open_source(photos))
-    check_holds_exactly(old, photos)
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_an_index_of_an_earlier_format_is_brought_forward(tmp_path: Path, version: str) -> None:
+    folder = tmp_path / "index"
+    shutil.copytree(FORMATS / version / "index", folder)
+    expected = np.load(FORMATS / version / "expected.npz")
+    catalogue = Catalogue.open(folder)
+    assert len(catalogue) == 100
+    hits = catalogue.search(expected["codes"][:3], 5)
+    found = [[[hit.distance, Path(hit.path).name, list(hit.labels)] for hit in row] for row in hits]
+    assert found == json.loads((FORMATS / version / "hits.json").read_text(encoding="utf-8"))
+    np.testing.assert_array_equal(catalogue.model().encode(expected["x"]), expected["codes"])
+    assert list(catalogue.labels()) == ["<b>", "cat", "dog", "été"]
+    assert [hit.labels for hit in catalogue.search(expected["codes"][:1], 3, labels=["dog"])[0]] == [("dog",)] * 3
+    with sqlite3.connect(folder / "catalogue.sqlite") as database:
+        (source,) = database.execute("SELECT DISTINCT source FROM images").fetchone()
+    items = hl.sources.FeatureArray(source, expected["x"], np.arange(120) % 4, ["a", "b", "c", "d"], source)
+    changes = catalogue.update(items)
+    assert (changes.added, changes.unchanged, changes.removed) == (20, 100, 0)
+    assert not list(folder.glob("codes-*.npy"))
+    assert Catalogue.open(folder).search(expected["codes"], 120) == catalogue.search(expected["codes"], 120)
+    assert set(catalogue.labels()) == {"a", "b", "c", "d"}
+
+
+def test_a_format_that_is_not_known_yet_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(FORMATS / "2" / "index", tmp_path / "index")
+    with sqlite3.connect(tmp_path / "index" / "catalogue.sqlite") as database:
+        database.execute("UPDATE properties SET value = 99 WHERE name = 'version'")
+    with pytest.raises(BadInput, match="version 99"):
+        Catalogue.open(tmp_path / "index")
 
 
 def test_search_among_some_labels(catalogue: Catalogue, photos: Path) -> None:

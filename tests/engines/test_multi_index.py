@@ -121,7 +121,8 @@ def test_preparing_in_a_folder_saves_the_tables(tmp_path: Path, monkeypatch: pyt
     index = HammingIndex.build(codes)
     index.add(codes[:2000])
     plain = index.search(queries, 10)
-    index.prepare(tmp_path)
+    index.save(tmp_path)
+    index.prepare()
     opened = HammingIndex.open(tmp_path)
     for one in (index, opened):
         assert [segment.count for segment in one._segments] == [10**4, 2000]

@@ -2,70 +2,38 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import re
+import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.engines.hamming.hamming_index import HammingIndex
+from hashlens import engines
+from hashlens.catalogue.comparison import Comparison
+from hashlens.catalogue.database import Database, as_stored, as_text, create, note, properties
+from hashlens.engines import HammingIndex, SearchEngine
 from hashlens.errors import BadInput
-from hashlens.files import replacing
-from hashlens.progress import progress_bar
+from hashlens.models import HashModel
+from hashlens.progress import Progress, silence
+from hashlens.sources import Skipped, Source
 
-if TYPE_CHECKING:
-    from hashlens.models import HashModel
-    from hashlens.sources import Skipped, Source
-
-FORMAT = "hashlens-index"
-VERSION = 2
 DATABASE_FILE = "catalogue.sqlite"
 MODEL_FOLDER = "model"
-MOST_HOLES, FEWEST_HOLES = 2, 1000  # codes of removed images make the index be built anew beyond these
+CODES_FOLDER = re.compile(r"codes-\d+")
+FORMER_CODES_FILE = re.compile(r"codes-\d+\.npy")  # of the first version
+MOST_ROOM, FEWEST_HOLES = 2, 1000  # codes are laid out anew when they take more room than so many times the images
 ROWS_AT_ONCE = 1 << 16
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS properties (name TEXT PRIMARY KEY, value NOT NULL);
-CREATE TABLE IF NOT EXISTS images (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    path TEXT NOT NULL UNIQUE,
-    source TEXT NOT NULL,
-    label TEXT,
-    size INTEGER NOT NULL,
-    mtime INTEGER NOT NULL,
-    code BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS skipped (path TEXT PRIMARY KEY, source TEXT NOT NULL, reason TEXT NOT NULL);
-"""
-# Triggers note whatever makes the codes for searching differ from the images, so that no change can be forgotten.
-_POSITIONS = """
-ALTER TABLE images ADD COLUMN position INTEGER;
-CREATE UNIQUE INDEX images_position ON images (position);
-CREATE TABLE vacated (position INTEGER PRIMARY KEY);
-CREATE TRIGGER image_removed AFTER DELETE ON images WHEN OLD.position IS NOT NULL BEGIN
-    INSERT INTO vacated VALUES (OLD.position);
-END;
-CREATE TRIGGER image_changed AFTER UPDATE OF code ON images
-WHEN OLD.position IS NOT NULL AND OLD.code IS NOT NEW.code BEGIN
-    INSERT INTO vacated VALUES (OLD.position);
-    UPDATE images SET position = NULL WHERE id = NEW.id;
-END;
-INSERT INTO properties VALUES ('codes', 0), ('positions', 0);
-"""
-_UPSERT = """
-INSERT INTO images (path, source, label, size, mtime, code) SELECT path, ?, label, size, mtime, ? FROM listed
-WHERE item = ?
-ON CONFLICT (path) DO UPDATE SET
-    source = excluded.source, label = excluded.label, size = excluded.size, mtime = excluded.mtime,
-    code = excluded.code
-"""
 
 
 @dataclass
@@ -92,48 +60,64 @@ class Hit:
         distance: in bits that differ, 0 … K.
         path: of the image file, or ``TABLE#ROW``.
         labels: names of the image's classes.
+        id: of the image in the catalogue.
     """
 
     rank: int
     distance: int
     path: str
     labels: tuple[str, ...]
+    id: int
 
 
 class Catalogue:
-    """A folder with a database of indexed images, their codes laid out for searching, and the model.
+    """A folder with a database of indexed images and the model; an engine holds their codes for searching.
 
-    The database (SQLite) is the truth. A :class:`HammingIndex` beside it holds the codes again; it is brought up to
-    date with what changed when something is searched, and made again when it is missing or damaged. Every batch
-    of images is one transaction, so a process that is killed loses at most the batch it was at.
+    The database (SQLite) is the truth. The engine, by default a :class:`hashlens.HammingIndex` in the folder,
+    holds the codes again, by the id that an image has in the database; it is brought up to date with what changed
+    when something is searched, and ours is made again when it is missing or damaged. Every batch of images is one
+    transaction, so a process that is killed loses at most the batch it was at. One catalogue may serve several
+    threads.
 
     Use :meth:`create` or :meth:`open`.
 
     Attributes:
         folder: where it is.
         bits: code length K.
+        adapted: whether the model was adapted to the images first.
+
+    Example:
+        >>> import tempfile, numpy as np, hashlens as hl
+        >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+        >>> source = hl.sources.FeatureArray("mine", x, np.arange(60) % 2, ["cat", "dog"])
+        >>> model = hl.fit(source, "orthohash", bits=16, epochs=1, device="cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     catalogue = hl.Catalogue.create(folder, model)
+        ...     catalogue.update(source).added
+        ...     catalogue.search(model.encode(x[3]), k=1)[0][0].labels
+        60
+        ('dog',)
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with self._connect() as database:
-            properties = _properties(database)
-        if properties.get("format") != FORMAT:
-            raise BadInput(f"{folder / DATABASE_FILE} is not the catalogue of a HashLens index.")
-        if properties["version"] == 1:
-            self._add_positions()
-        elif properties["version"] != VERSION:
-            raise BadInput(f"{folder} has format version {properties['version']}; this HashLens reads {VERSION}.")
-        self.bits = int(properties["bits"])
-        self._model_fingerprint = str(properties["model"])
-        self.adapted = bool(properties["adapted"])
+        self._database = Database(folder / DATABASE_FILE)
+        with self._database.connect() as rows:
+            facts = properties(rows)
+        self.bits = int(facts["bits"])
+        self.adapted = bool(facts["adapted"])
+        self._model_fingerprint = str(facts["model"])
+        self._copy_fingerprint = facts.get("copy")
+        self._engine_address = facts.get("engine", "")
+        self._lock = threading.Lock()
+        self._opened: tuple[tuple[int, str], SearchEngine] | None = None
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Catalogue:
         """Open an index.
 
         Raises:
-            BadInput: there is none, or it is damaged or of another version.
+            BadInput: there is none, or it is damaged or of a later version.
         """
         if not Path(folder, DATABASE_FILE).is_file():
             raise BadInput(f"There is no index at {folder}; make one with hashlens index.")
@@ -141,51 +125,66 @@ class Catalogue:
 
     @classmethod
     def create(
-        cls, folder: str | os.PathLike[str], model: HashModel, adapt_to: Any = None, device: str | None = None
+        cls,
+        folder: str | os.PathLike[str],
+        model: HashModel,
+        adapt_to: Any = None,
+        device: str | None = None,
+        engine: str = "",
     ) -> Catalogue:
         """Start an empty index; where one exists already, open it and check that it is of the same model.
 
         Args:
-            folder: is made if need be; must be empty or an index.
+            folder: is made if need be; must be empty or an index. It appears at once and complete.
             model: a copy of it is kept in the index.
             adapt_to: items to re-estimate the copy's batch norm on, see :meth:`HashModel.adapt`.
+            device: for that.
+            engine: address of the engine that holds the codes, see :func:`hashlens.engines.open`; by default ours,
+                in the folder.
 
         Raises:
-            BadInput: the folder holds something else, an index of another model, or an index that is to be
-                adapted after images were encoded.
+            BadInput: the folder holds something else, an index of another model or engine, or an index that is to
+                be adapted after images were encoded.
         """
         folder = Path(folder)
-        fingerprint = model.fingerprint()
         if (folder / DATABASE_FILE).is_file():
             existing = cls.open(folder)
-            existing.check_model(model)
-            if adapt_to is not None and not existing.adapted:
-                raise BadInput(
-                    f"{folder} was built without adapting, so adapting now would make its codes incomparable; "
-                    "start a new index, or leave --adapt out."
-                )
+            existing._check_same(model, adapt_to is not None, engine)
             return existing
-        if folder.exists() and (not folder.is_dir() or {entry.name for entry in folder.iterdir()} - {MODEL_FOLDER}):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadInput(f"{folder} exists and is not an index; choose a new folder.")
-        folder.mkdir(parents=True, exist_ok=True)
-        model.save(folder / MODEL_FOLDER)
-        if adapt_to is not None:
-            from hashlens.models import HashModel
-
-            HashModel.load(folder / MODEL_FOLDER).adapt(adapt_to, device).save(folder / MODEL_FOLDER)
-        # The database appears at once and complete, so that no other process sees half of it.
-        with replacing(folder / DATABASE_FILE) as temporary, closing(sqlite3.connect(temporary)) as database:
-            database.executescript(_SCHEMA + _POSITIONS)
-            properties = {
-                "format": FORMAT, "version": VERSION, "bits": model.bits, "model": fingerprint,
-                "adapted": adapt_to is not None,
+        if engine:
+            engines.open(engine, model.bits)  # fails fast, before anything is written
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+        work.mkdir()
+        try:
+            kept = model
+            model.save(work / MODEL_FOLDER)
+            if adapt_to is not None:
+                kept = HashModel.load(work / MODEL_FOLDER).adapt(adapt_to, device)
+                kept.save(work / MODEL_FOLDER)
+            facts = {
+                "bits": model.bits, "model": model.fingerprint(), "copy": kept.fingerprint(),
+                "adapted": adapt_to is not None, "engine": engine,
             }  # fmt: skip
-            with database:
-                database.executemany("INSERT INTO properties VALUES (?, ?)", properties.items())
+            create(work / DATABASE_FILE, facts)
+            try:
+                if folder.exists():
+                    folder.rmdir()
+                work.rename(folder)
+            except OSError:  # another process was faster
+                if not (folder / DATABASE_FILE).is_file():
+                    raise
+                existing = cls.open(folder)
+                existing._check_same(model, adapt_to is not None, engine)
+                return existing
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
         return cls(folder)
 
-    def check_model(self, model: HashModel) -> None:
-        """Raise :class:`BadInput` unless ``model`` is the one that the index was started with."""
+    def _check_same(self, model: HashModel, adapt: bool, engine: str) -> None:
+        """Raise :class:`BadInput` unless the index was started with this model, adapted or not, and this engine."""
         if model.bits != self.bits:
             raise BadInput(
                 f"{self.folder} holds codes of {self.bits} bits, but the model makes {model.bits}; "
@@ -193,31 +192,57 @@ class Catalogue:
             )
         if model.fingerprint() != self._model_fingerprint:
             raise BadInput(f"{self.folder} was built with another model; start a new index for this one.")
+        if adapt and not self.adapted:
+            raise BadInput(
+                f"{self.folder} was built without adapting, so adapting now would make its codes incomparable; "
+                "start a new index, or leave --adapt out."
+            )
+        if engine and engine != self._engine_address:
+            raise BadInput(
+                f"The codes of {self.folder} are held by {self._engine_address or 'our own engine'}, not by "
+                f"{engine}; start a new index for it."
+            )
 
     def model(self) -> HashModel:
-        """The model that encoded the images, from the copy in the index."""
-        from hashlens.models import HashModel
+        """The model that encoded the images, from the copy in the index.
 
-        return HashModel.load(self.folder / MODEL_FOLDER)
+        Raises:
+            BadInput: the copy is missing or damaged, or another model stands in its place.
+        """
+        kept = HashModel.load(self.folder / MODEL_FOLDER)
+        if self._copy_fingerprint not in (None, kept.fingerprint()):
+            raise BadInput(f"{self.folder / MODEL_FOLDER} is not the model that encoded the images of this index.")
+        return kept
 
     def __len__(self) -> int:
-        with self._connect() as database:
-            return int(database.execute("SELECT count(*) FROM images").fetchone()[0])
+        with self._database.connect() as rows:
+            return int(rows.execute("SELECT count(*) FROM images").fetchone()[0])
 
     def __repr__(self) -> str:
         return f"Catalogue({str(self.folder)!r}, {len(self):,} codes of {self.bits} bits)"
 
     def sources(self) -> dict[str, int]:
         """Number of images from each source."""
-        with self._connect() as database:
-            return dict(database.execute("SELECT source, count(*) FROM images GROUP BY source ORDER BY source"))
+        with self._database.connect() as rows:
+            found = rows.execute("SELECT source, count(*) FROM images GROUP BY source ORDER BY source")
+            return {as_text(source): count for source, count in found}
+
+    def labels(self) -> dict[str, int]:
+        """Number of images with each label."""
+        with self._database.connect() as rows:
+            found = rows.execute(
+                "SELECT name, count(*) FROM labels JOIN image_labels ON label = labels.id "
+                "GROUP BY name ORDER BY name"
+            )
+            return {as_text(name): count for name, count in found}
 
     def skipped(self) -> list[tuple[str, str]]:
         """Paths that could not be read when their source was last indexed, and why."""
-        with self._connect() as database:
-            return list(database.execute("SELECT path, reason FROM skipped ORDER BY path"))
+        with self._database.connect() as rows:
+            found = rows.execute("SELECT path, reason FROM skipped ORDER BY path")
+            return [(as_text(path), reason) for path, reason in found]
 
-    def update(self, source: Source, device: str | None = None) -> Changes:
+    def update(self, source: Source, device: str | None = None, progress: Progress | None = None) -> Changes:
         """Make the catalogue hold what the source holds now.
 
         New images are added; images whose size or time of change differ are encoded again; images that came
@@ -226,60 +251,55 @@ class Catalogue:
 
         Args:
             source: images, or features for a model of features.
+            device: to encode on, see :meth:`HashModel.encoder`.
+            progress: tells how far it is, such as :func:`hashlens.progress_bar`; silent by default.
         """
         changes = Changes()
-        with self._connect() as database:
-            _list_items(database, source)
-            with database:
-                changes.removed = _remove_missing(database, source)
-                _follow_labels(database, source)
-            waiting = _waiting(database)
+        with self._database.connect() as rows:
+            compared = Comparison(rows, source)
+            with rows:
+                changes.removed = compared.remove_missing()
+                compared.follow_labels()
+            waiting = compared.waiting()
             known = {item for item, is_known in waiting if is_known}
             items = np.array([item for item, _ in waiting], np.int64)
-            changes.unchanged = database.execute("SELECT count(*) FROM listed").fetchone()[0] - len(items)
-            with progress_bar("Indexing", len(items)) as advance:
+            changes.unchanged = compared.count() - len(items)
+            with (progress or silence)("Indexing", len(items)) as advance:
                 for batch in self.model().encode_batches(source.select(items), device) if len(items) else ():
                     encoded = [int(item) for item in items[batch.items]]
                     skipped = [(int(items[one.item]), one) for one in batch.skipped]
-                    with database:
-                        database.executemany(
-                            _UPSERT,
-                            (
-                                (source.identity, code.tobytes(), item)
-                                for item, code in zip(encoded, batch.codes, strict=True)
-                            ),
-                        )
-                        _note_skipped(database, source, skipped)
+                    with rows:
+                        compared.store(encoded, batch.codes)
+                        compared.leave_out(skipped)
                     changes.changed += len(known.intersection(encoded))
                     changes.added += len(encoded) - len(known.intersection(encoded))
                     changes.removed += len(known.intersection(item for item, _ in skipped))
                     changes.skipped += [one for _, one in skipped]
                     advance(len(batch.items) + len(batch.skipped))
-        self.index()
         self._prepare()
         return changes
 
-    def index(self) -> HammingIndex:
-        """The codes of all images, up to date and mapped into memory; ids are ``position`` in the database."""
-        with self._up_to_date() as (_, index):
-            return index
+    def engine(self) -> SearchEngine:
+        """The engine that holds the codes of all images, up to date; its ids are those of the images."""
+        with self._up_to_date() as (_, engine):
+            return engine
 
     def search(self, codes: ArrayLike, k: int = 10, labels: Sequence[str] = ()) -> list[list[Hit]]:
         """The images nearest to each query.
 
         Args:
-            codes, k: as for :meth:`HammingIndex.search`.
+            codes, k: as for :meth:`hashlens.engines.SearchEngine.search`.
             labels: find only images that have one of these labels; all images if there are none.
 
         Returns:
             One list per query, of ``k`` hits or as many as there are.
 
         Raises:
-            BadInput: no image has one of the labels, or as for :meth:`HammingIndex.search`.
+            BadInput: no image has one of the labels, or as for the engine.
         """
-        with self._up_to_date() as (database, index):
-            allow = self._labelled(database, labels) if labels else None
-            return _as_hits(database, *index.search(codes, k, allow))
+        with self._up_to_date() as (rows, engine):
+            found = engine.search(codes, k, self._labelled(rows, labels))
+            return _as_hits(rows, list(zip(*found, strict=True)))
 
     def search_paths(
         self, paths: Sequence[str | os.PathLike[str]], k: int = 10, labels: Sequence[str] = ()
@@ -293,210 +313,192 @@ class Catalogue:
         Raises:
             BadInput: a path is not in the catalogue, or as for :meth:`search`.
         """
-        with self._up_to_date() as (database, index):
-            positions = []
-            for path in paths:
-                row = database.execute("SELECT position FROM images WHERE path = ?", (os.fspath(path),)).fetchone()
-                if row is None:
-                    raise BadInput(f"{path} is not in the index {self.folder}.")
-                positions.append(row[0])
-            allow = self._labelled(database, labels) if labels else None
-            return _as_hits(database, *index.search_ids(positions, k, allow))
+        with self._up_to_date() as (rows, engine):
+            asked = [self._image_at(rows, os.fspath(path)) for path in paths]
+            if not asked:
+                return []
+            codes = np.frombuffer(b"".join(code for _, code in asked), np.uint8).reshape(len(asked), -1)
+            found = engine.search(codes, k + 1, self._labelled(rows, labels))
+            ranked = []
+            for (own, _), distances, ids in zip(asked, *found, strict=True):
+                others = ids != own
+                ranked.append((distances[others][:k], ids[others][:k]))
+            return _as_hits(rows, ranked)
 
-    def _labelled(self, database: sqlite3.Connection, labels: Sequence[str]) -> NDArray[np.int64]:
-        """Positions of the images that have one of the labels."""
-        having = "SELECT position FROM images WHERE EXISTS (SELECT 1 FROM json_each(images.label) WHERE value = ?)"
-        found = []
+    def _image_at(self, rows: sqlite3.Connection, path: str) -> tuple[int, bytes]:
+        row = rows.execute("SELECT id, code FROM images WHERE path = ?", (as_stored(path),)).fetchone()
+        if row is None:
+            raise BadInput(f"{path} is not in the index {self.folder}.")
+        return row
+
+    def _labelled(self, rows: sqlite3.Connection, labels: Sequence[str]) -> NDArray[np.int64] | None:
+        """Ids of the images that have one of the labels; ``None`` where no labels are asked for."""
+        if not labels:
+            return None
+        having = "SELECT image FROM image_labels JOIN labels ON label = labels.id WHERE name = ?"
+        found: list[int] = []
         for label in labels:
-            positions = [position for (position,) in database.execute(having, (label,))]
-            if not positions:
+            ids = [image for (image,) in rows.execute(having, (as_stored(label),))]
+            if not ids:
                 raise BadInput(f"No image in {self.folder} has the label {label!r}.")
-            found += positions
+            found += ids
         return np.array(found, np.int64)
 
     @contextmanager
-    def _up_to_date(self) -> Iterator[tuple[sqlite3.Connection, HammingIndex]]:
-        """The codes as the database has them, in a transaction, so that what is read from it belongs to them."""
-        with self._connect() as database:
-            database.execute("BEGIN")
-            index = None if _is_stale(database) else self._open_index(database)
-            if index is None:
-                database.rollback()
-                database.execute("BEGIN IMMEDIATE")  # one process at a time brings the index up to date
-                index = self._bring_up_to_date(database)
+    def _up_to_date(self) -> Iterator[tuple[sqlite3.Connection, SearchEngine]]:
+        """The engine as the database has it, in a transaction, so that what is read from that belongs to it."""
+        with self._database.connect() as rows:
+            rows.execute("BEGIN")
+            engine = None if _has_pending(rows) else self._current_engine(rows)
+            if engine is None:
+                rows.rollback()
+                rows.execute("BEGIN IMMEDIATE")  # one process at a time brings the engine up to date
+                engine = self._bring_up_to_date(rows)
             try:
-                yield database, index
+                yield rows, engine
             finally:
-                database.commit()
+                rows.commit()
 
-    def _open_index(self, database: sqlite3.Connection) -> HammingIndex | None:
-        properties = _properties(database)
+    def _current_engine(self, rows: sqlite3.Connection) -> SearchEngine | None:
+        """The engine, if it holds what the database noted last. Who changes it changes a copy, if it is ours."""
+        facts = properties(rows)
+        noted = facts["codes"], facts["state"]
+        with self._lock:
+            if self._opened is not None and self._opened[0] == noted:
+                return self._opened[1]
         try:
-            index = HammingIndex.open(self._codes_folder(properties["codes"]))
-        except BadInput:  # missing or damaged; it can be made again
-            return None
-        return index if index.next_id == properties["positions"] and index.bits == self.bits else None
-
-    def _bring_up_to_date(self, database: sqlite3.Connection) -> HammingIndex:
-        index = self._open_index(database)
-        vacated = np.array([row[0] for row in database.execute("SELECT position FROM vacated")], np.int64)
-        images = database.execute("SELECT count(*) FROM images").fetchone()[0]
-        if index is None or index.next_id > MOST_HOLES * images + FEWEST_HOLES:
-            return self._build_index(database)
-        index.remove(vacated[index.contains(vacated)])
-        new = database.execute("SELECT id, code FROM images WHERE position IS NULL ORDER BY id").fetchall()
-        if new:
-            codes = np.frombuffer(b"".join(code for _, code in new), np.uint8).reshape(len(new), -1)
-            ids = index.add(codes).tolist()
-            database.executemany(
-                "UPDATE images SET position = ? WHERE id = ?",
-                zip(ids, (identifier for identifier, _ in new), strict=True),
-            )
-        index.save(self._codes_folder(_properties(database)["codes"]))
-        _note_positions(database, index)
-        return index
-
-    def _build_index(self, database: sqlite3.Connection) -> HammingIndex:
-        """Codes of all images in a new folder, since others may be searching the old one."""
-        number = _properties(database)["codes"] + 1
-        for old in self.folder.glob("codes-*"):
-            if old.is_dir():
-                shutil.rmtree(old, ignore_errors=True)
+            if self._engine_address:
+                engine = engines.open(self._engine_address, self.bits)
             else:
-                old.unlink(missing_ok=True)
-        index = HammingIndex.build(_stored_codes(database, self.bits), self.bits, self._codes_folder(number))
-        database.execute("UPDATE images SET position = NULL")
-        database.execute(
-            "UPDATE images SET position = place - 1 "
-            "FROM (SELECT id AS this, row_number() OVER (ORDER BY id) AS place FROM images) WHERE id = this"
+                engine = HammingIndex.open(self._codes_folder(facts["codes"]))
+        except BadInput:
+            if self._engine_address:
+                raise
+            return None  # missing or damaged; it can be made again
+        if engine.bits != self.bits or len(engine) != facts["indexed"] or _state_of(engine) != facts["state"]:
+            return None
+        self._keep_open(noted, engine)
+        return engine
+
+    def _keep_open(self, noted: tuple[int, str], engine: SearchEngine) -> None:
+        with self._lock:
+            self._opened = noted, engine
+
+    def _bring_up_to_date(self, rows: sqlite3.Connection) -> SearchEngine:
+        """The engine with all changes, and what it holds noted; nobody else uses it if it is ours."""
+        engine = self._current_engine(rows)
+        if isinstance(engine, HammingIndex):
+            engine = copy.copy(engine)
+            if not _has_pending(rows):
+                return engine
+        images = rows.execute("SELECT count(*) FROM images").fetchone()[0]
+        if engine is None and self._engine_address:
+            engine = engines.open(self._engine_address, self.bits)
+            rows.execute("INSERT OR IGNORE INTO pending SELECT id FROM images")
+        if engine is None or (isinstance(engine, HammingIndex) and _is_sparse(engine, images)):
+            return self._build_anew(rows)
+        gone = np.array(
+            [row[0] for row in rows.execute("SELECT image FROM pending EXCEPT SELECT id FROM images")], np.int64
         )
-        database.execute("UPDATE properties SET value = ? WHERE name = 'codes'", (number,))
-        _note_positions(database, index)
-        return index
+        engine.remove(gone[engine.contains(gone)])
+        new = rows.execute("SELECT id, code FROM images WHERE id IN (SELECT image FROM pending) ORDER BY id")
+        while batch := new.fetchmany(ROWS_AT_ONCE):
+            engine.add(_as_codes([code for _, code in batch]), np.array([image for image, _ in batch], np.int64))
+        engine.flush()
+        self._note_state(rows, engine, images)
+        return engine
+
+    def _build_anew(self, rows: sqlite3.Connection) -> SearchEngine:
+        """Our engine with the codes of all images in a new folder, since others may be searching the old one."""
+        number = int(properties(rows)["codes"]) + 1
+        for old in self.folder.iterdir():
+            if CODES_FOLDER.fullmatch(old.name) and old.is_dir():
+                shutil.rmtree(old, ignore_errors=True)
+            elif FORMER_CODES_FILE.fullmatch(old.name):
+                old.unlink(missing_ok=True)
+        codes = _stored_codes(rows, -(-self.bits // 8))
+        engine = HammingIndex.build(codes, self.bits, self._codes_folder(number), _stored_ids(rows))
+        note(rows, codes=number)
+        self._note_state(rows, engine, len(engine))
+        return engine
+
+    def _note_state(self, rows: sqlite3.Connection, engine: SearchEngine, images: int) -> None:
+        state = _state_of(engine)
+        rows.execute("DELETE FROM pending")
+        note(rows, state=state, indexed=images)
+        self._keep_open((int(properties(rows)["codes"]), state), engine)
 
     def _prepare(self) -> None:
-        """Build tables where they pay: seconds for millions of codes, whose images took hours to encode."""
-        with self._connect() as database:
-            database.execute("BEGIN IMMEDIATE")  # one process at a time may save to the folder
-            index = self._open_index(database)
-            if index is not None:
-                index.prepare(self._codes_folder(_properties(database)["codes"]))
-            database.commit()
+        """Let the engine prepare: seconds for millions of codes, whose images took hours to encode."""
+        with self._database.connect() as rows:
+            rows.execute("BEGIN IMMEDIATE")  # one process at a time may change the engine
+            engine = self._bring_up_to_date(rows)
+            engine.prepare()
+            self._note_state(rows, engine, len(engine))
+            rows.commit()
 
     def _codes_folder(self, number: int) -> Path:
         return self.folder / f"codes-{number}"
 
-    def _add_positions(self) -> None:
-        """Bring a database of format version 1 to version 2."""
-        with self._connect() as database:
-            try:
-                database.executescript(
-                    f"BEGIN IMMEDIATE; {_POSITIONS} DELETE FROM properties WHERE name = 'generation';"
-                    "UPDATE properties SET value = 2 WHERE name = 'version'; COMMIT;"
-                )
-            except sqlite3.OperationalError:
-                database.rollback()
-                if _properties(database)["version"] == 1:  # else another process has done it in the meantime
-                    raise
 
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        path = self.folder / DATABASE_FILE
-        try:
-            with closing(sqlite3.connect(path, timeout=60)) as database:
-                database.execute("PRAGMA journal_mode = WAL")
-                yield database
-        except sqlite3.DatabaseError as error:
-            raise BadInput(f"{path} cannot be used ({error}).") from None
+def _has_pending(rows: sqlite3.Connection) -> bool:
+    """Whether images have changed since the engine was brought up to date."""
+    return bool(rows.execute("SELECT EXISTS (SELECT 1 FROM pending)").fetchone()[0])
 
 
-def _properties(database: sqlite3.Connection) -> dict[str, Any]:
-    return dict(database.execute("SELECT name, value FROM properties"))
+def _is_sparse(engine: HammingIndex, images: int) -> bool:
+    """Whether codes of images that are removed, or will be, take most of the room."""
+    return len(engine) + engine.holes > MOST_ROOM * images + FEWEST_HOLES
 
 
-def _is_stale(database: sqlite3.Connection) -> bool:
-    """Whether images have changed since the index was brought up to date."""
-    unplaced = "SELECT EXISTS (SELECT 1 FROM images WHERE position IS NULL) OR EXISTS (SELECT 1 FROM vacated)"
-    return bool(database.execute(unplaced).fetchone()[0])
+def _state_of(engine: SearchEngine) -> str:
+    """What identifies the content of our engine; others are trusted to hold what they were given."""
+    return engine.state if isinstance(engine, HammingIndex) else ""
 
 
-def _note_positions(database: sqlite3.Connection, index: HammingIndex) -> None:
-    database.execute("DELETE FROM vacated")
-    database.execute("UPDATE properties SET value = ? WHERE name = 'positions'", (index.next_id,))
+def _as_codes(stored: Sequence[bytes]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(stored), np.uint8).reshape(len(stored), -1)
 
 
-def _stored_codes(database: sqlite3.Connection, bits: int) -> Iterator[NDArray[np.uint8]]:
+def _stored_codes(rows: sqlite3.Connection, code_bytes: int) -> Iterator[NDArray[np.uint8]]:
     """The codes of all images by id, in batches, the first of them empty."""
-    code_bytes = -(-bits // 8)
     yield np.empty((0, code_bytes), np.uint8)
-    cursor = database.execute("SELECT code FROM images ORDER BY id")
-    while rows := cursor.fetchmany(ROWS_AT_ONCE):
-        yield np.frombuffer(b"".join(code for (code,) in rows), np.uint8).reshape(-1, code_bytes)
+    cursor = rows.execute("SELECT code FROM images ORDER BY id")
+    while batch := cursor.fetchmany(ROWS_AT_ONCE):
+        yield _as_codes([code for (code,) in batch])
+
+
+def _stored_ids(rows: sqlite3.Connection) -> Iterator[NDArray[np.int64]]:
+    """The ids of all images, in the batches of :func:`_stored_codes`."""
+    yield np.empty(0, np.int64)
+    cursor = rows.execute("SELECT id FROM images ORDER BY id")
+    while batch := cursor.fetchmany(ROWS_AT_ONCE):
+        yield np.array([image for (image,) in batch], np.int64)
 
 
 def _as_hits(
-    database: sqlite3.Connection, distances: NDArray[np.int32], positions: NDArray[np.int64]
+    rows: sqlite3.Connection, found: Sequence[tuple[NDArray[np.int32], NDArray[np.int64]]]
 ) -> list[list[Hit]]:
-    described = dict(_describe(database, np.unique(positions).tolist()))
-    return [
-        [
-            Hit(rank, int(distance), *described[int(position)])
-            for rank, (distance, position) in enumerate(zip(*row, strict=True), start=1)
-        ]
-        for row in zip(distances, positions, strict=True)
-    ]
-
-
-def _list_items(database: sqlite3.Connection, source: Source) -> None:
-    """Write what the source holds to a temporary table, to compare it with the catalogue inside the database."""
-    database.execute(
-        "CREATE TEMPORARY TABLE listed (path TEXT PRIMARY KEY, item INTEGER NOT NULL, label TEXT, "
-        "size INTEGER NOT NULL, mtime INTEGER NOT NULL)"
+    """Distances and ids of each query as hits; ids that the database does not know are left out."""
+    wanted = np.unique(np.concatenate([np.empty(0, np.int64), *(ids for _, ids in found)])).tolist()
+    paths: dict[int, str] = {}
+    labels: dict[int, list[str]] = {}
+    described = rows.execute(
+        "SELECT images.id, images.path, name FROM json_each(?) AS wanted JOIN images ON images.id = wanted.value "
+        "LEFT JOIN image_labels ON image = images.id LEFT JOIN labels ON labels.id = label "
+        "ORDER BY images.id, place",
+        (json.dumps(wanted),),
     )
-
-    def rows() -> Iterator[tuple[Any, ...]]:
-        for item in range(len(source)):
-            names = source.label_names(item)
-            label = json.dumps(names, ensure_ascii=False) if names else None
-            yield (source.location(item), item, label, *source.fingerprint(item))
-
-    with database:
-        database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?, ?)", rows())
-        database.execute("CREATE INDEX temp.listed_item ON listed (item)")
-
-
-def _remove_missing(database: sqlite3.Connection, source: Source) -> int:
-    gone = "WHERE source = ? AND path NOT IN (SELECT path FROM listed)"
-    database.execute("DELETE FROM skipped WHERE source = ?", (source.identity,))
-    return database.execute(f"DELETE FROM images {gone}", (source.identity,)).rowcount
-
-
-def _follow_labels(database: sqlite3.Connection, source: Source) -> None:
-    database.execute(
-        "UPDATE images SET label = listed.label, source = ?1 FROM listed WHERE listed.path = images.path "
-        "AND (images.label IS NOT listed.label OR images.source != ?1)",
-        (source.identity,),
-    )
-
-
-def _waiting(database: sqlite3.Connection) -> list[tuple[int, int]]:
-    """Items to encode, in order, and whether the catalogue has a code for each already."""
-    return database.execute(
-        "SELECT item, images.id IS NOT NULL FROM listed LEFT JOIN images USING (path) "
-        "WHERE images.id IS NULL OR images.size != listed.size OR images.mtime != listed.mtime ORDER BY item"
-    ).fetchall()
-
-
-def _note_skipped(database: sqlite3.Connection, source: Source, skipped: Sequence[tuple[int, Skipped]]) -> None:
-    for item, one in skipped:
-        path = source.location(item)
-        database.execute("DELETE FROM images WHERE path = ?", (path,))
-        database.execute("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", (path, source.identity, one.reason))
-
-
-def _describe(
-    database: sqlite3.Connection, positions: Sequence[int]
-) -> Iterable[tuple[int, tuple[str, tuple[str, ...]]]]:
-    for position in positions:
-        path, label = database.execute("SELECT path, label FROM images WHERE position = ?", (position,)).fetchone()
-        yield position, (path, tuple(json.loads(label)) if label else ())
+    for image, path, name in described:
+        paths[image] = as_text(path)
+        labels.setdefault(image, []).extend([] if name is None else [as_text(name)])
+    answers = []
+    for distances, ids in found:
+        pairs = [pair for pair in zip(distances.tolist(), ids.tolist(), strict=True) if pair[1] in paths]
+        answers.append(
+            [
+                Hit(rank, distance, paths[image], tuple(labels[image]), image)
+                for rank, (distance, image) in enumerate(pairs, start=1)
+            ]
+        )
+    return answers

@@ -10,39 +10,61 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens.codes.packing import as_packed, check_bits
 from hashlens.codes.tiles import Queries
-from hashlens.engines.hamming.scan import Found, Ragged, merge
-from hashlens.engines.hamming.segments import SEGMENT_BYTES, Segment, joined, lanes_set, unused_files, write_codes
+from hashlens.engines.engine import ENGINES, Found, Ragged, SearchEngine
+from hashlens.engines.hamming.ids import at, find, listed
+from hashlens.engines.hamming.scan import merge
+from hashlens.engines.hamming.segments import (
+    SEGMENT_BYTES,
+    Segment,
+    joined,
+    lanes_set,
+    unused_files,
+    write_codes,
+)
 from hashlens.errors import BadInput
 from hashlens.files import write_json
 
 FORMAT = "hashlens-hamming-index"
-VERSION = 1
+VERSION = 2  # the first had neither checksums nor ids of the caller's choosing
 MANIFEST_FILE = "index.json"
 ROWS_AT_ONCE = 1 << 18
 OPENING_ATTEMPTS = 3  # another process may replace files between reading the manifest and opening them
 
 
-class HammingIndex:
+class HammingIndex(SearchEngine):
     """Codes that answer nearest-neighbour and radius queries exactly.
 
-    Results are sorted by distance, then by id. The id of a code is its place in the order of adding, from 0. It
-    never changes: removing codes leaves the ids of the others as they are, and ids are not used again.
+    Results are sorted by distance, then by id. Ids are given with the codes, or else count from 0 in the order of
+    adding. The id of a code never changes: removing codes leaves the others as they are.
 
-    An index lives in memory. :meth:`save` writes it to a folder and :meth:`open` maps such a folder into memory,
-    whatever its size, in milliseconds; what is added or removed then reaches the folder with the next
-    :meth:`save`, which writes only what is new. Searches may run in several threads at a time, changes in one.
+    An index lives in memory. :meth:`save` writes it to a folder and :meth:`open` maps such a folder into memory;
+    what is added or removed then reaches the folder with the next :meth:`save`, which writes only what is new.
+    Searches may
+    run in several threads at a time, also while one other thread makes changes: a search sees all of a change or
+    nothing of it.
 
     Attributes:
         bits: code length K.
+
+    Example:
+        >>> import numpy as np
+        >>> index = HammingIndex.build(np.array([[0b00000000], [0b00001111], [0b11111111]], np.uint8))
+        >>> distances, ids = index.search(np.array([[0b00000111]], np.uint8), k=2)
+        >>> distances.tolist(), ids.tolist()
+        ([[1, 3]], [[1, 0]])
     """
 
-    def __init__(self, segments: list[Segment], bits: int) -> None:
-        self._segments = segments
+    def __init__(self, segments: list[Segment], bits: int, next_id: int = 0, folder: Path | None = None) -> None:
+        self._segments = segments  # replaced as a whole, never changed
         self.bits = bits
+        self._next_id = max([next_id, *(int(segment.ids[-1]) + 1 for segment in segments)])
+        self._folder = folder
+        self._state = ""
 
     @classmethod
     def build(
@@ -50,6 +72,7 @@ class HammingIndex:
         codes: ArrayLike | Iterator[ArrayLike],
         bits: int | None = None,
         folder: str | os.PathLike[str] | None = None,
+        ids: ArrayLike | Iterator[ArrayLike] | None = None,
     ) -> HammingIndex:
         """Index codes.
 
@@ -60,22 +83,25 @@ class HammingIndex:
             folder: save the index here as it is built, piece by piece, so that no more than some hundred
                 megabytes are held in memory however many codes come, and open it. Replaces an index in the
                 folder once everything is written.
+            ids: (N,) whole numbers, all different; an iterator of such arrays where the codes are one. By default
+                0 … N − 1.
 
         Raises:
             BadInput: an array has the wrong shape, K is not between 8 and 1024, the code length changes between
-                arrays, or the folder holds something else.
+                arrays, an id stands twice, or the folder holds something else.
         """
-        pieces = _packed_pieces(codes, bits)
-        first, bits = next(pieces, (None, bits))
-        if first is None or bits is None:
+        pieces = _pieces(codes, ids, bits)
+        first = next(pieces, None)
+        if first is None:
             raise BadInput("There are no codes, not even an empty array that tells their length.")
-        batches = itertools.chain([first], (packed for packed, _ in pieces))
+        bits = first[2]
+        batches = ((packed, numbers) for packed, numbers, _ in itertools.chain([first], pieces))
         if folder is None:
-            parts = list(batches)
-            packed = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            return cls([Segment.of(packed, bits)] if len(packed) else [], bits)
+            packed, numbers = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+            return cls([Segment.of(packed, bits, numbers)] if len(packed) else [], bits)
         path = _own_folder(folder)
-        index = cls(list(write_codes(path, batches, bits)), bits)
+        index = cls(list(write_codes(path, batches, bits)), bits, folder=path)
+        index._check_ids_once()
         index.save(path)
         return index
 
@@ -90,13 +116,18 @@ class HammingIndex:
         for attempt in range(1, OPENING_ATTEMPTS + 1):
             manifest = _read_manifest(folder)
             try:
-                bits = int(manifest["bits"])
-                return cls([Segment.open(folder, bits, entry) for entry in manifest["segments"]], bits)
+                bits = check_bits(manifest["bits"])
+                segments = [Segment.open(folder, bits, entry) for entry in manifest["segments"]]
+                index = cls(segments, bits, int(manifest["next_id"]), folder)
             except FileNotFoundError as error:
                 if attempt == OPENING_ATTEMPTS:
                     raise BadInput(f"{folder} is damaged: {error.filename} is missing.") from None
-            except (KeyError, TypeError, AttributeError) as error:
+            except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
                 raise BadInput(f"{folder / MANIFEST_FILE} is damaged ({error!r}).") from None
+            else:
+                index._check_ids_once()
+                index._state = manifest.get("checksum", "")
+                return index
         raise AssertionError("unreachable")
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -109,14 +140,22 @@ class HammingIndex:
             BadInput: the folder holds something else.
         """
         path = _own_folder(folder)
-        entries = [segment.save(path) for segment in self._segments]
-        manifest = {"format": FORMAT, "version": VERSION, "bits": self.bits, "segments": entries}
-        write_json(path / MANIFEST_FILE, manifest)
+        segments = self._segments
+        entries = [segment.save(path) for segment in segments]
+        content = {"bits": self.bits, "next_id": self._next_id, "segments": entries}
+        state = _manifest_checksum(content)
+        write_json(path / MANIFEST_FILE, {"format": FORMAT, "version": VERSION, **content, "checksum": state})
+        self._folder, self._state = path, state
         for unused in _unused_files(path, {name for entry in entries for name in entry["files"].values()}):
             try:
                 unused.unlink(missing_ok=True)
             except OSError:
                 continue  # another process on Windows still has it open; the next save removes it
+
+    def flush(self) -> None:
+        """Save to the folder that the index was opened from or last saved to, if there is one."""
+        if self._folder is not None:
+            self.save(self._folder)
 
     def __len__(self) -> int:
         """Number of codes, without the removed ones."""
@@ -127,13 +166,29 @@ class HammingIndex:
 
     @property
     def next_id(self) -> int:
-        """The id that the next code will get; all ids are smaller. N, unless codes were removed."""
-        return sum(segment.count for segment in self._segments)
+        """The id that the next code gets if none is given: one more than any that was given out before."""
+        return self._next_id
 
     @property
     def ids(self) -> NDArray[np.int64]:
         """(N,) ids of the codes, ascending."""
-        return np.flatnonzero(self._present(np.arange(self.next_id)))
+        found = [at(segment.ids, segment.kept()) for segment in self._segments]
+        return np.sort(np.concatenate([np.empty(0, np.int64), *found]))
+
+    @property
+    def holes(self) -> int:
+        """Number of removed codes that still take room; building anew gets rid of them."""
+        return sum(segment.count - segment.size for segment in self._segments)
+
+    @property
+    def state(self) -> str:
+        """What identifies the content of the folder as it was last saved or opened; "" for one never saved."""
+        return self._state
+
+    @property
+    def plan(self) -> list[str]:
+        """How each part of the codes is searched, in words."""
+        return [segment.plan for segment in self._segments]
 
     def codes(self, ids: ArrayLike | None = None) -> NDArray[np.uint8]:
         """Stored codes, as :func:`hashlens.codes.pack` packs them.
@@ -147,40 +202,57 @@ class HammingIndex:
         Raises:
             BadInput: an id is not in the index.
         """
-        wanted = self.ids if ids is None else self._stored_ids(ids)
+        segments = self._segments
+        wanted = self.ids if ids is None else _as_ids(np.asarray(ids), "ids")
         packed = np.empty((len(wanted), -(-self.bits // 8)), np.uint8)
-        for first, segment in self._placed():
-            here = (wanted >= first) & (wanted < first + segment.count)
-            packed[here] = segment.packed(wanted[here] - first)
+        missing = np.ones(len(wanted), np.bool_)
+        for segment in segments:
+            here, positions = _held(segment, wanted)
+            packed[here] = segment.packed(positions)
+            missing[here] = False
+        _refuse_missing(wanted[missing])
         return packed
 
     def contains(self, ids: ArrayLike) -> NDArray[np.bool_]:
         """Which of (n,) ids are in the index: given out and not removed."""
-        return self._present(_as_ids(np.asarray(ids), "ids"))
+        wanted = _as_ids(np.asarray(ids), "ids")
+        held = np.zeros(len(wanted), np.bool_)
+        for segment in self._segments:
+            held[_held(segment, wanted)[0]] = True
+        return held
 
-    def add(self, codes: ArrayLike) -> NDArray[np.int64]:
-        """Add codes.
+    def add(self, codes: ArrayLike, ids: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Add codes; one whose id is there already takes the place of that code.
 
         Args:
             codes: (n, ceil(K/8)) uint8 packed codes or (n, K) ±1 or continuous ones; one code alone counts as a
                 batch of one.
+            ids: (n,) whole numbers, all different; by default they go on from :attr:`next_id`.
 
         Returns:
             (n,) their ids.
 
         Raises:
-            BadInput: the codes have another length than those of the index.
+            BadInput: the codes have another length than those of the index, or an id stands twice.
         """
         packed = self._as_packed(codes, "new codes")
-        first = self.next_id
-        if len(packed):
-            segments = [*self._segments, Segment.of(packed, self.bits)]
-            # A segment is at least twice as large as the next one or full, so there are few of them, and every
-            # code is copied a few times at most.
-            while len(segments) > 1 and _should_join(*segments[-2:]):
-                segments[-2:] = [joined(segments[-2:])]
-            self._segments = segments
-        return np.arange(first, first + len(packed))
+        if ids is None:
+            numbers = np.arange(self._next_id, self._next_id + len(packed))
+        else:
+            numbers = _as_ids(np.asarray(ids), "ids")
+            if len(numbers) != len(packed):
+                raise BadInput(f"There are {len(packed)} codes, but {len(numbers)} ids; give one for each.")
+        if not len(packed):
+            return numbers
+        added = Segment.of(packed, self.bits, numbers)
+        segments = [*(self._segments if ids is None else _without(self._segments, numbers)), added]
+        # A segment is at least twice as large as the next one or full, so there are few of them, and every code is
+        # copied a few times at most.
+        while len(segments) > 1 and _should_join(*segments[-2:]):
+            segments[-2:] = [joined(*segments[-2:])]
+        self._next_id = max(self._next_id, int(numbers.max()) + 1)
+        self._segments = segments
+        return numbers
 
     def remove(self, ids: ArrayLike) -> None:
         """Remove codes; nothing else changes its id. Their memory is not given back: build anew for that.
@@ -191,32 +263,35 @@ class HammingIndex:
         Raises:
             BadInput: an id is not in the index; then nothing is removed.
         """
-        gone = self._stored_ids(ids)
-        for first, segment in self._placed():
-            here = gone[(gone >= first) & (gone < first + segment.count)]
-            if len(here):
-                segment.remove(here - first)
+        gone = _as_ids(np.asarray(ids), "ids")
+        _refuse_missing(gone[~self.contains(gone)])
+        self._segments = _without(self._segments, gone)
 
-    def prepare(self, folder: str | os.PathLike[str] | None = None) -> None:
+    def prepare(self, again: bool = False) -> None:
         """Take time and memory now, so that later searches need not look at every code.
 
-        Builds tables for multi-index hashing where a trial on this machine shows that they answer faster than a
-        scan, as they do for millions of short or well-separated codes; else does nothing. They take three
+        Builds tables for multi-index hashing where a trial counts that they answer with half the work of a scan or
+        less, as they do for millions of short or well-separated codes; else does nothing. They take three
         to eight times the memory of the codes. From then on every :meth:`search` chooses between tables and
         scan, query by query; results are the same. Saved with the index. What is added later is scanned, until
         this is called again.
 
-        Args:
-            folder: save the index here piece by piece, so that no more than the tables of one piece, some
-                gigabyte, are held in memory.
+        An index in a folder is saved piece by piece, so that no more than the tables of one piece, some gigabyte,
+        are held in memory.
 
-        Raises:
-            BadInput: the folder holds something else.
+        Args:
+            again: measure what work costs on this machine anew, and decide anew; otherwise what was decided before
+                stays.
         """
         for place in range(len(self._segments)):
-            if self._segments[place].prepare() and folder is not None:
-                self.save(folder)
-                self._segments = HammingIndex.open(folder)._segments
+            before = self._segments[place]
+            prepared = before.prepared(again)
+            if prepared is before:
+                continue
+            self._segments = [*self._segments[:place], prepared, *self._segments[place + 1 :]]
+            if self._folder is not None:
+                self.save(self._folder)
+                self._segments = HammingIndex.open(self._folder)._segments
 
     def search(
         self,
@@ -243,7 +318,9 @@ class HammingIndex:
                 has another form or an id that was never given out. Removed ids may stand in filters.
         """
         k = _checked_k(k)
-        return self._nearest(self._as_packed(codes, "queries"), k, self._masks(allow, deny))
+        segments = self._segments
+        masks = self._masks(segments, allow, deny)
+        return self._nearest(segments, self._as_packed(codes, "queries"), k, masks)
 
     def search_ids(
         self, ids: ArrayLike, k: int = 10, allow: ArrayLike | None = None, deny: ArrayLike | None = None
@@ -260,11 +337,13 @@ class HammingIndex:
         Raises:
             BadInput: an id is not in the index, or as for :meth:`search`.
         """
-        k, masks, asked = _checked_k(k), self._masks(allow, deny), self._stored_ids(ids)
-        distances, found = self._nearest(self.codes(asked), k + 1, masks)
+        segments = self._segments
+        k, masks = _checked_k(k), self._masks(segments, allow, deny)
+        asked = _as_ids(np.asarray(ids), "ids")
+        distances, found = self._nearest(segments, self.codes(asked), k + 1, masks)
         itself = found == asked[:, None]
-        findable = sum(segment.available(mask) for (_, segment), mask in zip(self._placed(), masks, strict=True))
-        width = min(k, findable - bool(self._allowed(asked, masks).any())) if len(asked) else min(k, findable)
+        findable = sum(segment.available(mask) for segment, mask in zip(segments, masks, strict=True))
+        width = min(k, findable - _any_allowed(segments, masks, asked)) if len(asked) else min(k, findable)
         order = np.argsort(itself, axis=1, kind="stable")[:, :width]
         return np.take_along_axis(distances, order, 1), np.take_along_axis(found, order, 1)
 
@@ -289,46 +368,50 @@ class HammingIndex:
         """
         if radius < 0:
             raise BadInput(f"The radius is {radius}; it must be 0 or more.")
-        packed, masks = self._as_packed(codes, "queries"), self._masks(allow, deny)
+        segments = self._segments
+        packed, masks = self._as_packed(codes, "queries"), self._masks(segments, allow, deny)
         queries = Queries.of(packed, self.bits)
         distances = [np.empty(0, np.int32)] * len(packed)
         ids = [np.empty(0, np.int64)] * len(packed)
-        for (first, segment), mask in zip(self._placed(), masks, strict=True):
+        for segment, mask in zip(segments, masks, strict=True):
             found = segment.within(queries, min(int(radius), self.bits), mask)
             for row, (row_distances, positions) in enumerate(zip(*found, strict=True)):
-                both = np.concatenate([distances[row], row_distances])
-                order = np.argsort(both, kind="stable")
-                distances[row] = both[order]
-                ids[row] = np.concatenate([ids[row], positions + first])[order]
+                distances[row] = np.concatenate([distances[row], row_distances])
+                ids[row] = np.concatenate([ids[row], at(segment.ids, positions)])
+        if len(segments) > 1:
+            for row in range(len(packed)):
+                order = np.lexsort((ids[row], distances[row]))
+                distances[row], ids[row] = distances[row][order], ids[row][order]
         return distances, ids
 
-    def _nearest(self, packed: NDArray[np.uint8], k: int, masks: list[NDArray[np.uint64]]) -> Found:
-        count = len(packed)
+    def _nearest(
+        self, segments: list[Segment], packed: NDArray[np.uint8], k: int, masks: list[NDArray[np.uint64]]
+    ) -> Found:
         queries = Queries.of(packed, self.bits)
-        distances, ids = np.empty((count, 0), np.int32), np.empty((count, 0), np.int64)
-        for (first, segment), mask in zip(self._placed(), masks, strict=True):
+        distances, ids = np.empty((len(packed), 0), np.int32), np.empty((len(packed), 0), np.int64)
+        for segment, mask in zip(segments, masks, strict=True):
             some = min(k, segment.available(mask))
-            if some == 0 or count == 0:
+            if not some:
+                continue
+            if not len(packed):
                 width = min(k, distances.shape[1] + some)
-                distances, ids = distances[:, :width], ids[:, :width]
-                if count == 0:
-                    distances, ids = np.empty((0, width), np.int32), np.empty((0, width), np.int64)
+                distances, ids = np.empty((0, width), np.int32), np.empty((0, width), np.int64)
                 continue
             found, positions = segment.nearest(queries, some, mask)
-            positions += first
-            if distances.shape[1] == 0:
-                distances, ids = found, positions
-            else:
-                distances, ids = _merged(distances, ids, found, positions, k)
+            here = at(segment.ids, positions)
+            distances, ids = (found, here) if not distances.shape[1] else _merged(distances, ids, found, here, k)
         return distances, ids
 
-    def _placed(self) -> list[tuple[int, Segment]]:
-        """Segments and the ids of their first codes."""
-        placed, first = [], 0
-        for segment in self._segments:
-            placed.append((first, segment))
-            first += segment.count
-        return placed
+    def _check_ids_once(self) -> None:
+        """Raise :class:`BadInput` where two segments hold the same id."""
+        by_first = sorted(self._segments, key=lambda segment: int(segment.ids[0]))
+        for before, after in itertools.pairwise(by_first):
+            if before.ids[-1] >= after.ids[0]:
+                kept = np.sort(np.concatenate([at(one.ids, one.kept()) for one in self._segments]))
+                twice = kept[:-1][np.diff(kept) == 0]
+                if len(twice):
+                    raise BadInput(f"The id {twice[0]} is given to two codes; give every code an id of its own.")
+                return
 
     def _as_packed(self, codes: ArrayLike, what: str) -> NDArray[np.uint8]:
         array = np.asarray(codes)
@@ -340,50 +423,84 @@ class HammingIndex:
             )
         return packed
 
-    def _masks(self, allow: ArrayLike | None, deny: ArrayLike | None) -> list[NDArray[np.uint64]]:
+    def _masks(
+        self, segments: list[Segment], allow: ArrayLike | None, deny: ArrayLike | None
+    ) -> list[NDArray[np.uint64]]:
         """For each segment, the lanes of its tiles that may be found; empty where that is all of them."""
         if allow is None and deny is None:
-            return [segment.present for segment in self._segments]
-        allowed = np.ones(self.next_id, np.bool_) if allow is None else self._filter(allow, "allow")
-        if deny is not None:
-            allowed &= ~self._filter(deny, "deny")
-        return [segment.masks(allowed[first : first + segment.count]) for first, segment in self._placed()]
+            return [segment.present for segment in segments]
+        allowed = None if allow is None else self._filter(allow, "allow")
+        denied = None if deny is None else self._filter(deny, "deny")
+        masks = []
+        for segment in segments:
+            chosen = np.ones(segment.count, np.bool_) if allowed is None else _marked(segment, allowed)
+            if denied is not None:
+                chosen &= ~_marked(segment, denied)
+            masks.append(segment.masks(chosen))
+        return masks
 
-    def _filter(self, chosen: ArrayLike, name: str) -> NDArray[np.bool_]:
+    def _filter(self, chosen: ArrayLike, name: str) -> NDArray[Any]:
+        """Ids, or one boolean for each id below :attr:`next_id`."""
         array = np.asarray(chosen)
         if array.dtype == np.bool_:
-            if array.shape != (self.next_id,):
+            if array.shape != (self._next_id,):
                 raise BadInput(
                     f"The booleans in {name} must form one array with one entry per id, of shape "
-                    f"({self.next_id},), not {array.shape}."
+                    f"({self._next_id},), not {array.shape}."
                 )
-            return array.copy()
+            return array
         ids = _as_ids(array, name)
-        if len(ids) and (ids.min() < 0 or ids.max() >= self.next_id):
+        lowest = min((int(segment.ids[0]) for segment in self._segments), default=0)
+        if len(ids) and (ids.min() < min(lowest, 0) or ids.max() >= self._next_id):
             raise BadInput(
-                f"The ids in {name} go from {ids.min()} to {ids.max()}, but ids here lie in 0 … {self.next_id - 1}."
+                f"The ids in {name} go from {ids.min()} to {ids.max()}, but ids here lie in "
+                f"{min(lowest, 0)} … {self._next_id - 1}."
             )
-        marked = np.zeros(self.next_id, np.bool_)
-        marked[ids] = True
-        return marked
+        return ids
 
-    def _stored_ids(self, ids: ArrayLike) -> NDArray[np.int64]:
-        wanted = _as_ids(np.asarray(ids), "ids")
-        outside = wanted[(wanted < 0) | (wanted >= self.next_id)]
-        missing = outside if len(outside) else wanted[~self._present(wanted)]
-        if len(missing):
-            raise BadInput(f"There is no code with id {missing[0]} in the index.")
-        return wanted
 
-    def _present(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return self._allowed(ids, [segment.present for segment in self._segments])
+def _held(segment: Segment, ids: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Which of (n,) ids a segment holds, as places among them, and at which positions."""
+    positions = find(segment.ids, ids)
+    inside = np.flatnonzero(positions >= 0)
+    held = inside[lanes_set(segment.present, positions[inside])]
+    return held, positions[held]
 
-    def _allowed(self, ids: NDArray[np.int64], masks: list[NDArray[np.uint64]]) -> NDArray[np.bool_]:
-        allowed = np.zeros(len(ids), np.bool_)
-        for (first, segment), mask in zip(self._placed(), masks, strict=True):
-            here = (ids >= first) & (ids < first + segment.count)
-            allowed[here] = lanes_set(mask, ids[here] - first)
-        return allowed
+
+def _without(segments: list[Segment], ids: NDArray[np.int64]) -> list[Segment]:
+    """The segments with none of (n,) ids."""
+    remaining = []
+    for segment in segments:
+        _, positions = _held(segment, ids)
+        remaining.append(segment.without(positions) if len(positions) else segment)
+    return remaining
+
+
+def _marked(segment: Segment, chosen: NDArray[Any]) -> NDArray[np.bool_]:
+    """(count,) which codes of a segment are chosen, by ids or by one boolean for each id from 0 on."""
+    if chosen.dtype == np.bool_ and isinstance(segment.ids, range) and segment.ids.start >= 0:
+        return chosen[segment.ids.start : segment.ids.stop].copy()
+    if chosen.dtype == np.bool_:
+        ids = listed(segment.ids)
+        return (ids >= 0) & chosen[ids]
+    marks = np.zeros(segment.count, np.bool_)
+    positions = find(segment.ids, chosen)
+    marks[positions[positions >= 0]] = True
+    return marks
+
+
+def _any_allowed(segments: list[Segment], masks: list[NDArray[np.uint64]], ids: NDArray[np.int64]) -> bool:
+    """Whether one of (n,) stored ids may be found."""
+    for segment, mask in zip(segments, masks, strict=True):
+        positions = _held(segment, ids)[1]
+        if lanes_set(mask, positions).any():
+            return True
+    return False
+
+
+def _refuse_missing(missing: NDArray[np.int64]) -> None:
+    if len(missing):
+        raise BadInput(f"There is no code with id {missing[0]} in the index.")
 
 
 def _merged(
@@ -393,7 +510,7 @@ def _merged(
     more_ids: NDArray[np.int64],
     k: int,
 ) -> Found:
-    """Join results of earlier and later segments."""
+    """Join results of two sets of codes."""
     widths = distances.shape[1], more_distances.shape[1]
     shape = (2, len(distances), max(widths))
     both_distances, both_ids = np.empty(shape, np.int32), np.empty(shape, np.int64)
@@ -425,12 +542,21 @@ def _should_join(segment: Segment, following: Segment) -> bool:
     return fits and segment.count < 2 * following.count
 
 
-def _packed_pieces(
-    codes: ArrayLike | Iterator[ArrayLike], bits: int | None
-) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """Packed codes of an array or an iterator of arrays, piece by piece, and their length."""
-    for array in codes if isinstance(codes, Iterator) else [codes]:
+def _pieces(
+    codes: ArrayLike | Iterator[ArrayLike], ids: ArrayLike | Iterator[ArrayLike] | None, bits: int | None
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], int]]:
+    """Packed codes of an array or an iterator of arrays, piece by piece, their ids, and their length."""
+    arrays = codes if isinstance(codes, Iterator) else iter([codes])
+    numbers = ids if isinstance(ids, Iterator) else iter([] if ids is None else [ids])
+    count = 0
+    for array in arrays:
         whole = array if isinstance(array, np.ndarray) and array.ndim == 2 else np.atleast_2d(np.asarray(array))
+        here = (
+            np.arange(count, count + len(whole)) if ids is None else _as_ids(np.asarray(next(numbers, [])), "ids")
+        )
+        if len(here) != len(whole):
+            raise BadInput(f"There are {len(whole)} codes, but {len(here)} ids; give one for each.")
+        count += len(whole)
         rows = len(whole) if whole.dtype == np.uint8 else ROWS_AT_ONCE  # what is packed already needs no copy
         for start in range(0, max(1, len(whole)), max(1, rows)):
             packed, found = as_packed(whole[start : start + rows], bits)
@@ -439,7 +565,7 @@ def _packed_pieces(
                     f"Codes of {found} bits follow codes of {bits} bits; an index holds codes of one length."
                 )
             bits = check_bits(found)
-            yield packed, bits
+            yield packed, here[start : start + rows], bits
 
 
 def _own_folder(folder: str | os.PathLike[str]) -> Path:
@@ -468,6 +594,38 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise BadInput(f"{path} is damaged ({error}).") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BadInput(f"{path} is not the manifest of a Hamming index.")
-    if manifest.get("version") != VERSION:
-        raise BadInput(f"{folder} has format version {manifest.get('version')}; this HashLens reads {VERSION}.")
+    if manifest.get("version") not in (1, VERSION):
+        raise BadInput(
+            f"{folder} has format version {manifest.get('version')}; this HashLens reads up to {VERSION}."
+        )
+    if manifest["version"] == 1:
+        return _brought_forward(manifest)
+    content = {name: manifest.get(name) for name in ("bits", "next_id", "segments")}
+    if manifest.get("checksum") != _manifest_checksum(content):
+        raise BadInput(f"{path} is damaged: it is not what was written.")
     return manifest
+
+
+def _brought_forward(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of the first version, in which ids were places in the order of adding, as one of this version."""
+    entries, first = [], 0
+    try:
+        for entry in manifest["segments"]:
+            checksums = dict.fromkeys(entry["files"], "")
+            entries.append({**entry, "first": first, "tried": "parts" in entry, "checksums": checksums})
+            first += entry["count"]
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"The manifest of the index is damaged ({error!r}).") from None
+    return {**manifest, "segments": entries, "next_id": first}
+
+
+def _manifest_checksum(content: dict[str, Any]) -> str:
+    return xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode())
+
+
+@ENGINES.register("hamming")
+def open_hamming(folder: str, bits: int | None) -> HammingIndex:
+    """The index in a folder; a new one of ``bits`` bits where there is none."""
+    if bits is None or (Path(folder) / MANIFEST_FILE).exists():
+        return HammingIndex.open(folder)
+    return HammingIndex.build(np.empty((0, -(-bits // 8)), np.uint8), bits, folder)

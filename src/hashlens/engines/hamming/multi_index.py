@@ -6,14 +6,14 @@ query's own, part by part and at growing distance, soon has met everything withi
 radius holds k codes (Norouzi, Punjani and Fleet, CVPR 2012).
 
 How much there is to look up grows steeply with the distance of the k-th neighbour. Tables are therefore built only
-where a trial on the codes themselves shows that they are twice as fast as a scan, and a query that comes to cost as
-much as a scan is left to the scan.
+where a trial on the codes themselves counts half the work of a scan or less, and a query that comes to cost as
+much as a scan is left to the scan. Work is counted and weighed with :class:`Costs`, never timed, so that the same
+codes always get the same answer.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,23 +29,36 @@ from hashlens.engines.hamming.scan import NO_MASKS, Found, nearest
 FEWEST = 1 << 21  # codes; a scan of fewer takes less than a millisecond
 MOST_PARTS = 8
 LONGEST_PART = 24  # bits; a table has an entry for every value
-LOOKUP, CODE = 25.0, 1.5  # nanoseconds to look up a value and to compare a code; only their ratio decides anything
-TRIAL_QUERIES = 64  # share what a scan reads as queries in a large batch do
-TRIAL_ALONE = 4
+LOOKUP, CODE = 25.0, 1.5  # work: to look up a value in a table, and to compare a code that has it
+TRIAL_QUERIES = 64
 TRIAL_DEPTHS = (10, 100, 1000)
-TRIALS = 3  # the fastest counts, since other work may disturb some
 LEAST_GAIN = 2.0  # over a scan
 TIES = 1 << 14  # codes at the distance of the k-th that are kept before a query is left to the scan
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What work costs, in nanoseconds that one thread computes; see :mod:`hashlens.engines.hamming.calibration`.
+
+    Attributes:
+        alone: for a code that a scan compares with one query.
+        together: the same where many queries share the scan.
+        work: for a unit of looking up, see ``LOOKUP`` and ``CODE``.
+    """
+
+    alone: float
+    together: float
+    work: float
+
+
+@dataclass(frozen=True)
 class Rule:
-    """When tables answer faster than a scan, for one query alone and for one of many, as a trial has shown.
+    """When tables answer with less work than a scan, for one query alone and for one of many.
 
     Attributes:
         deepest: the largest k that pays; 0 if none does.
-        budgets: expected nanoseconds of looking up, see ``LOOKUP`` and ``CODE``, at which to leave a query to the
-            scan: for the odd query that is far from everything.
+        budgets: work of looking up at which to leave a query to the scan: for the odd query that is far from
+            everything.
     """
 
     deepest: tuple[int, int]
@@ -104,7 +117,7 @@ class Tables:
         distances: NDArray[np.int32],
         positions: NDArray[np.int64],
     ) -> NDArray[np.float64]:
-        """Fill the (Q, k) outputs; return expected nanoseconds (Q,), negative for queries that were given up."""
+        """Fill the (Q, k) outputs; return the work (Q,), negative for queries that were given up."""
         costs = np.empty(len(words))
 
         def some(start: int, stop: int) -> None:
@@ -118,71 +131,55 @@ class Tables:
         return costs
 
 
-def build_tables(tiles: NDArray[Any], count: int, bits: int) -> Tables | None:
-    """Tables of the codes, if they answer faster than a scan.
+def build_tables(tiles: NDArray[Any], count: int, bits: int, costs: Costs) -> Tables | None:
+    """Tables of the codes, if they answer with half the work of a scan or less.
 
     The codes themselves serve as trial queries. The distance of their neighbours, and how often parts of codes are
-    near each other, tell what m would cost; the tables of the cheapest are built and timed against the scan.
+    near each other, tell how much work m parts would be; the tables of the cheapest are built and their work
+    counted.
 
     Args:
         tiles: (T, W, 64), see :mod:`hashlens.codes.tiles`, of ``count`` codes.
+        costs: of this machine for codes of this length.
     """
     if count < FEWEST:
         return None
-
-    def scan(queries: Queries, k: int) -> Found:
-        return nearest(tiles, count, queries.spread, k)
-
     trial = np.arange(0, count, count // TRIAL_QUERIES)[:TRIAL_QUERIES]
     asked = Queries.of(from_tiles(tiles, trial, bits), bits)
-    depth = min(TRIAL_DEPTHS[0], count)
-    radii = scan(asked, depth)[0][:, -1]
-    scan_time = 1e9 * min(_seconds(lambda: scan(asked[:1], depth)) for _ in range(TRIALS))
+    radii = nearest(tiles, count, asked.spread, min(TRIAL_DEPTHS[0], count))[0][:, -1]
+    # A scan for one query is shared by all threads, and what one looks up is not.
+    scan_work = costs.alone * count / available_threads() / costs.work, costs.together * count / costs.work
     words = as_words(asked.packed)
     fewest_parts = max(2, math.ceil(8 * asked.packed.shape[1] / LONGEST_PART))
     sample = as_words(from_tiles(tiles, np.arange(0, count, max(1, count // (1 << 14))), bits))
-    costs = {
-        parts: _expected_cost(words, radii, sample, count, table_shape(bits, parts)[0])
+    expected = {
+        parts: _expected_work(words, radii, sample, count, table_shape(bits, parts)[0])
         for parts in range(fewest_parts, MOST_PARTS + 1)
     }
-    parts = min(costs, key=lambda parts: costs[parts], default=0)
-    if not costs or costs[parts] * LEAST_GAIN > scan_time:
+    parts = min(expected, key=lambda parts: expected[parts], default=0)
+    if not expected or expected[parts] * LEAST_GAIN > max(scan_work):
         return None
     tables = make_tables(from_tiles(tiles, np.arange(count), bits), parts)
-    rule = _try(tables, [asked[i : i + 1] for i in range(TRIAL_ALONE)], [asked], scan)
+    rule = _rule(tables, words, scan_work)
     return replace(tables, rule=rule) if any(rule.deepest) else None
 
 
-def _try(
-    tables: Tables, alone: list[Queries], together: list[Queries], scan: Callable[[Queries, int], Found]
-) -> Rule:
-    deepest, budgets = [], []
-    for batches in (alone, together):
-        words = [as_words(batch.packed) for batch in batches]
-        largest, budget = 0, 0.0
+def _rule(tables: Tables, words: NDArray[np.uint64], scan_work: tuple[float, float]) -> Rule:
+    """Count the work of looking up neighbours of (Q, V) trial queries.
+
+    A query may cost as much as the scan that it would take anyway if it is given up.
+    """
+    deepest = [0, 0]
+    for company, budget in enumerate(scan_work):
         for k in TRIAL_DEPTHS:
             if k > tables.positions.shape[1]:
                 break
-            found = [(np.empty((len(w), k), np.int32), np.empty((len(w), k), np.int64)) for w in words]
-
-            def look_up(words: list[Any] = words, found: list[Any] = found) -> float:
-                return sum(
-                    tables.look_up(w, NO_MASKS, math.inf, *out).sum() for w, out in zip(words, found, strict=True)
-                )
-
-            def scan_all(batches: list[Queries] = batches, k: int = k) -> None:
-                for batch in batches:
-                    scan(batch, k)
-
-            expected = look_up()
-            looking, scanning = (min(_seconds(run) for _ in range(TRIALS)) for run in (look_up, scan_all))
-            if looking * LEAST_GAIN > scanning:
+            found = np.empty((len(words), k), np.int32), np.empty((len(words), k), np.int64)
+            work = tables.look_up(words, NO_MASKS, budget, *found)
+            if np.where(work < 0, 2 * budget, work).mean() * LEAST_GAIN > budget:
                 break
-            # A query may cost as much as the scan that it would take anyway if it is given up.
-            largest, budget = k, expected / looking * scanning / sum(len(w) for w in words)
-        deepest.append(largest)
-        budgets.append(float(budget))
-    return Rule((deepest[0], deepest[1]), (budgets[0], budgets[1]))
+            deepest[company] = k
+    return Rule((deepest[0], deepest[1]), scan_work)
 
 
 def make_tables(packed: NDArray[np.uint8], parts: int) -> Tables:
@@ -215,20 +212,14 @@ def table_shape(bits: int, parts: int) -> tuple[NDArray[np.int64], int, int]:
     return bounds, 1 << int(np.diff(bounds).max()), -(-code_bytes // 8)
 
 
-def _seconds(run: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def _expected_cost(
+def _expected_work(
     queries: NDArray[np.uint64],
     radii: NDArray[np.int32],
     sample: NDArray[np.uint64],
     count: int,
     bounds: NDArray[np.int64],
 ) -> float:
-    """Mean nanoseconds for a query."""
+    """Mean for a query."""
     parts = len(bounds) - 1
     near = np.zeros((len(queries), parts, LONGEST_PART + 2), np.int64)
     _count_near_parts(queries, sample, bounds, near)
@@ -298,7 +289,7 @@ def _list_values(words, start, stop, starts, positions, listed):
 
 @compiled
 def _nearest(bounds, starts, positions, words, query, masks, ties, budget, out_distances, out_positions):
-    """Fill the (k,) outputs and return the expected cost, or return −1 where that exceeds the budget."""
+    """Fill the (k,) outputs and return the work, or return −1 where that exceeds the budget."""
     k = len(out_distances)
     parts, _, width = words.shape
     levels = 64 * width + 2

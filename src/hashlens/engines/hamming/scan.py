@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hashlens.codes.tiles import LANES, compare, lanes_in_use, lowest_lane, tiles_in_cache
 from hashlens.compute.kernels import compiled
 from hashlens.compute.threads import available_threads, even_slices, run_in_threads
+from hashlens.engines.engine import Found, Ragged
 
 QUERIES_PER_TASK = 64  # queries that share codes while these are in cache
 SMALLEST_SLICE = 1 << 21  # bytes of codes; a thread is not worth waking for fewer
@@ -22,8 +23,6 @@ SLACK = 2048  # candidates beyond k before those that cannot win are dropped
 CANDIDATE_BYTES = 1 << 27  # that the candidates of one task may take
 
 NO_MASKS = np.empty(0, np.uint64)
-Found = tuple[NDArray[np.int32], NDArray[np.int64]]
-Ragged = tuple[list[NDArray[np.int32]], list[NDArray[np.int64]]]
 
 
 def nearest(
@@ -97,21 +96,21 @@ def within(
     return distances, positions
 
 
-def merge(distances: NDArray[np.int32], positions: NDArray[np.int64], found: NDArray[np.int64], k: int) -> Found:
-    """Join the results of parts that follow each other in order of position.
+def merge(distances: NDArray[np.int32], numbers: NDArray[np.int64], found: NDArray[np.int64], k: int) -> Found:
+    """Join the results of parts.
 
     Args:
-        distances, positions: (P, Q, m), each row sorted by distance, then position.
+        distances, numbers: (P, Q, m), each row sorted by distance, then number (position or id).
         found: (P, Q) how many entries of each row count; they add up to at least ``k`` for every query.
         k: how many to keep.
 
     Returns:
-        distances (Q, k) int32 and positions (Q, k) int64.
+        distances (Q, k) int32 and numbers (Q, k) int64, sorted likewise.
     """
     if len(distances) == 1 and distances.shape[2] == k:
-        return distances[0], positions[0]
+        return distances[0], numbers[0]
     merged = np.empty((distances.shape[1], k), np.int32), np.empty((distances.shape[1], k), np.int64)
-    _merge(distances, positions, found, *merged)
+    _merge(distances, numbers, found, *merged)
     return merged
 
 
@@ -216,24 +215,24 @@ def _drop_surplus(distances, positions, size, limit, places):
 
 
 @compiled
-def _merge(distances, positions, found, out_distances, out_positions):
+def _merge(distances, numbers, found, out_distances, out_numbers):
     parts, count, _ = distances.shape
     k = out_distances.shape[1]
     taken = np.empty(parts, np.int64)
     for q in range(count):
         taken[:] = 0
-        filled = 0
-        while filled < k:
-            least = 1 << 30
+        for filled in range(k):
+            nearest_part = -1
+            least = np.int32(0)
+            lowest = np.int64(0)
             for p in range(parts):
                 if taken[p] < found[p, q]:
-                    least = min(least, int(distances[p, q, taken[p]]))
-            for p in range(parts):
-                while filled < k and taken[p] < found[p, q] and distances[p, q, taken[p]] == least:
-                    out_distances[q, filled] = least
-                    out_positions[q, filled] = positions[p, q, taken[p]]
-                    taken[p] += 1
-                    filled += 1
+                    distance, number = distances[p, q, taken[p]], numbers[p, q, taken[p]]
+                    if nearest_part < 0 or distance < least or (distance == least and number < lowest):
+                        nearest_part, least, lowest = p, distance, number
+            out_distances[q, filled] = least
+            out_numbers[q, filled] = lowest
+            taken[nearest_part] += 1
 
 
 @compiled

@@ -1,0 +1,136 @@
+"""Comparing what a source holds now with what a catalogue holds of it, inside the database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.catalogue.database import as_stored
+from hashlens.sources import Skipped, Source
+
+_TABLES = """
+CREATE TEMPORARY TABLE listed (
+    path TEXT PRIMARY KEY, item INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL
+);
+CREATE TEMPORARY TABLE listed_labels (
+    item INTEGER NOT NULL, place INTEGER NOT NULL, label INTEGER NOT NULL, PRIMARY KEY (item, place)
+) WITHOUT ROWID;
+CREATE TEMPORARY TABLE relabelled (image INTEGER PRIMARY KEY, item INTEGER NOT NULL);
+"""
+_UPSERT = """
+INSERT INTO images (path, source, size, mtime, code) SELECT path, ?, size, mtime, ? FROM listed WHERE item = ?
+ON CONFLICT (path) DO UPDATE SET
+    source = excluded.source, size = excluded.size, mtime = excluded.mtime, code = excluded.code
+"""
+# Images whose labels, or the order of these, are not those of the source any more.
+_FIND_RELABELLED = """
+INSERT INTO relabelled
+SELECT DISTINCT image, item FROM (
+    SELECT image, item FROM (
+        SELECT images.id AS image, item, place, label
+        FROM listed JOIN images USING (path) JOIN listed_labels USING (item)
+        EXCEPT
+        SELECT image, item, place, label
+        FROM listed JOIN images USING (path) JOIN image_labels ON image_labels.image = images.id
+    )
+    UNION
+    SELECT image, item FROM (
+        SELECT image, item, place, label
+        FROM listed JOIN images USING (path) JOIN image_labels ON image_labels.image = images.id
+        EXCEPT
+        SELECT images.id, item, place, label
+        FROM listed JOIN images USING (path) JOIN listed_labels USING (item)
+    )
+)
+"""
+
+
+class Comparison:
+    """A source listed beside the images of a catalogue, for one connection.
+
+    Args:
+        rows: is not in a transaction.
+    """
+
+    def __init__(self, rows: sqlite3.Connection, source: Source) -> None:
+        self._rows = rows
+        self._source = source
+        self._identity = as_stored(source.identity)
+        rows.executescript(_TABLES)
+        with rows:
+            rows.executemany("INSERT OR IGNORE INTO labels (name) VALUES (?)", [(name,) for name in self._names()])
+            numbers = dict(rows.execute("SELECT name, id FROM labels"))
+            rows.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)", self._listed())
+            rows.executemany("INSERT INTO listed_labels VALUES (?, ?, ?)", self._labels(numbers))
+            rows.execute("CREATE INDEX temp.listed_item ON listed (item)")
+
+    def _names(self) -> list[str | bytes]:
+        return [as_stored(name) for name in self._source.class_names]
+
+    def _listed(self) -> Iterator[tuple[str | bytes, int, int, int]]:
+        for item in range(len(self._source)):
+            yield as_stored(self._source.location(item)), item, *self._source.fingerprint(item)
+
+    def _labels(self, numbers: dict[str | bytes, int]) -> Iterator[tuple[int, int, int]]:
+        for item in range(len(self._source)):
+            for place, name in enumerate(self._source.label_names(item)):
+                yield item, place, numbers[as_stored(name)]
+
+    def remove_missing(self) -> int:
+        """Remove images that came from the source and are gone; how many those are."""
+        gone = "WHERE source = ? AND path NOT IN (SELECT path FROM listed)"
+        self._rows.execute("DELETE FROM skipped WHERE source = ?", (self._identity,))
+        return self._rows.execute(f"DELETE FROM images {gone}", (self._identity,)).rowcount
+
+    def follow_labels(self) -> None:
+        """Give images that are there already the labels that they have in the source."""
+        self._rows.execute(
+            "UPDATE images SET source = ?1 FROM listed WHERE listed.path = images.path AND images.source != ?1",
+            (self._identity,),
+        )
+        self._rows.execute("DELETE FROM relabelled")
+        self._rows.execute(_FIND_RELABELLED)
+        self._relabel()
+
+    def waiting(self) -> list[tuple[int, bool]]:
+        """Items to encode, in order, and whether the catalogue has a code for each already."""
+        found = self._rows.execute(
+            "SELECT item, images.id IS NOT NULL FROM listed LEFT JOIN images USING (path) "
+            "WHERE images.id IS NULL OR images.size != listed.size OR images.mtime != listed.mtime ORDER BY item"
+        )
+        return [(item, bool(known)) for item, known in found]
+
+    def count(self) -> int:
+        """Number of items, those with the same path once."""
+        return int(self._rows.execute("SELECT count(*) FROM listed").fetchone()[0])
+
+    def store(self, items: Sequence[int], codes: NDArray[np.uint8]) -> None:
+        """Add items with their packed codes, or replace the images that they were."""
+        self._rows.executemany(
+            _UPSERT,
+            ((self._identity, code.tobytes(), item) for item, code in zip(items, codes, strict=True)),
+        )
+        self._rows.execute("DELETE FROM relabelled")
+        self._rows.executemany(
+            "INSERT INTO relabelled SELECT images.id, item FROM listed JOIN images USING (path) WHERE item = ?",
+            ((item,) for item in items),
+        )
+        self._relabel()
+
+    def leave_out(self, skipped: Iterable[tuple[int, Skipped]]) -> None:
+        """Note items that cannot be read, and remove the images that they were."""
+        for item, one in skipped:
+            path = as_stored(self._source.location(item))
+            self._rows.execute("DELETE FROM images WHERE path = ?", (path,))
+            self._rows.execute(
+                "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", (path, self._identity, one.reason)
+            )
+
+    def _relabel(self) -> None:
+        self._rows.execute("DELETE FROM image_labels WHERE image IN (SELECT image FROM relabelled)")
+        self._rows.execute(
+            "INSERT INTO image_labels SELECT image, place, label FROM relabelled JOIN listed_labels USING (item)"
+        )

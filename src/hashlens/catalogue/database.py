@@ -1,0 +1,163 @@
+"""The SQLite database of a catalogue: its tables, and bringing those of earlier versions forward."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hashlens.errors import BadInput
+
+FORMAT = "hashlens-index"
+VERSION = 3
+BUSY_SECONDS = 60  # that a process waits for another one's transaction
+
+_IMAGES = """
+CREATE TABLE properties (name TEXT PRIMARY KEY, value NOT NULL);
+CREATE TABLE images (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    path TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime INTEGER NOT NULL,
+    code BLOB NOT NULL
+);
+CREATE TABLE skipped (path TEXT PRIMARY KEY, source TEXT NOT NULL, reason TEXT NOT NULL);
+"""
+# Triggers note whatever makes the engine's codes differ from the images, so that no change can be forgotten.
+_LABELS_AND_PENDING = """
+CREATE TABLE labels (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE image_labels (
+    image INTEGER NOT NULL, place INTEGER NOT NULL, label INTEGER NOT NULL, PRIMARY KEY (image, place)
+) WITHOUT ROWID;
+CREATE INDEX image_labels_by_label ON image_labels (label, image);
+CREATE TABLE pending (image INTEGER PRIMARY KEY);
+CREATE TRIGGER image_added AFTER INSERT ON images BEGIN
+    INSERT INTO pending SELECT NEW.id WHERE NOT EXISTS (SELECT 1 FROM pending WHERE image = NEW.id);
+END;
+CREATE TRIGGER image_changed AFTER UPDATE OF code ON images WHEN OLD.code IS NOT NEW.code BEGIN
+    INSERT INTO pending SELECT NEW.id WHERE NOT EXISTS (SELECT 1 FROM pending WHERE image = NEW.id);
+END;
+CREATE TRIGGER image_removed AFTER DELETE ON images BEGIN
+    DELETE FROM image_labels WHERE image = OLD.id;
+    INSERT INTO pending SELECT OLD.id WHERE NOT EXISTS (SELECT 1 FROM pending WHERE image = OLD.id);
+END;
+"""
+# What the engine holds: the number of the folder of codes, what identifies its content, and how many codes.
+_ENGINE = "INSERT INTO properties VALUES ('codes', 0), ('state', ''), ('indexed', 0);"
+
+# Before, labels stood as JSON in the table of images, and the second version knew their places among the codes.
+_FROM_SECOND = """
+DROP TRIGGER image_removed;
+DROP TRIGGER image_changed;
+DROP INDEX images_position;
+DROP TABLE vacated;
+ALTER TABLE images DROP COLUMN position;
+DELETE FROM properties WHERE name IN ('codes', 'positions');
+"""
+_FROM_FIRST = "DELETE FROM properties WHERE name = 'generation';"
+_MOVE_LABELS = """
+INSERT OR IGNORE INTO labels (name) SELECT each.value FROM images, json_each(images.label) AS each;
+INSERT INTO image_labels
+    SELECT images.id, each.key, labels.id FROM images, json_each(images.label) AS each
+    JOIN labels ON labels.name = each.value;
+ALTER TABLE images DROP COLUMN label;
+"""
+
+
+class Database:
+    """The database in a file.
+
+    Raises:
+        BadInput: it is not that of a HashLens index, or of a later version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self.connect() as rows:
+            found = properties(rows)
+        if found.get("format") != FORMAT:
+            raise BadInput(f"{path} is not the catalogue of a HashLens index.")
+        if found.get("version") in (1, 2):
+            self._bring_forward()
+        elif found.get("version") != VERSION:
+            raise BadInput(
+                f"{path.parent} has format version {found.get('version')}; this HashLens reads up to {VERSION}."
+            )
+
+    @contextmanager
+    def connect(self) -> Iterator[sqlite3.Connection]:
+        """A connection for the length of a block.
+
+        Raises:
+            BadInput: the file is no database, or a damaged one.
+        """
+        try:
+            with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as rows:
+                rows.execute("PRAGMA journal_mode = WAL")
+                yield rows
+        except sqlite3.DatabaseError as error:
+            raise BadInput(f"{self.path} cannot be used ({error}).") from None
+
+    def _bring_forward(self) -> None:
+        with self.connect() as rows:
+            rows.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
+            before = properties(rows)["version"]
+            if before in (1, 2):
+                earlier = _FROM_FIRST if before == 1 else _FROM_SECOND
+                for statement in _statements(earlier + _LABELS_AND_PENDING + _MOVE_LABELS + _ENGINE):
+                    rows.execute(statement)
+                rows.execute("UPDATE properties SET value = ? WHERE name = 'version'", (VERSION,))
+                rows.execute("INSERT INTO pending SELECT id FROM images")
+            rows.commit()
+
+
+def create(path: Path, facts: dict[str, Any]) -> None:
+    """Make an empty database in a new file.
+
+    Args:
+        facts: properties to note in it.
+    """
+    with closing(sqlite3.connect(path)) as rows:
+        rows.executescript(_IMAGES + _LABELS_AND_PENDING + _ENGINE)
+        with rows:
+            known = {"format": FORMAT, "version": VERSION, **facts}
+            rows.executemany("INSERT INTO properties VALUES (?, ?)", known.items())
+
+
+def properties(rows: sqlite3.Connection) -> dict[str, Any]:
+    """What is noted of the whole catalogue, by name."""
+    return dict(rows.execute("SELECT name, value FROM properties"))
+
+
+def note(rows: sqlite3.Connection, **facts: Any) -> None:
+    """Change properties."""
+    rows.executemany("UPDATE properties SET value = ? WHERE name = ?", [(v, name) for name, v in facts.items()])
+
+
+def as_stored(text: str) -> str | bytes:
+    """A path or label as the database holds it: text, or bytes where a file's name is not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(text)
+    return text
+
+
+def as_text(stored: str | bytes) -> str:
+    """The inverse of :func:`as_stored`."""
+    return os.fsdecode(stored)
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script: ``executescript`` would end the transaction that it is to be part of."""
+    statements, waiting = [], ""
+    for line in script.splitlines():
+        waiting += line + "\n"
+        if sqlite3.complete_statement(waiting):
+            statements.append(waiting)
+            waiting = ""
+    return statements
