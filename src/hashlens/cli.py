@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hashlens.errors import BadInput
+from hashlens.files import read_array
 from hashlens.terminal import print_facts, print_metrics, print_results, print_senses
 
 if TYPE_CHECKING:
@@ -555,7 +556,7 @@ def _similarity(
     if similarity and similarity.suffix == ".csv":
         return read_similarity(similarity, names or similarity_class_names(similarity))
     if similarity:
-        return check_similarity(_load_array(similarity, "a class similarity"), len(names) if names else None)
+        return check_similarity(read_array(similarity, "a class similarity"), len(names) if names else None)
     if not taxonomy:
         return None
     if names is None and taxonomy in ("wordnet", "folders"):
@@ -597,7 +598,7 @@ def _method(
             "Only the method shrewd trains without labels; add --method shrewd, or leave --no-labels out."
         )
     given: dict[str, Any] = {
-        "centres": _load_array(centres, "a codebook") if centres and centres.endswith(".npy") else centres,
+        "centres": read_array(centres, "a codebook") if centres and centres.endswith(".npy") else centres,
         "similarity": similarity,
         "min_distance": min_distance,
         "margin": margin,
@@ -616,15 +617,6 @@ def _method(
         if not hasattr(chosen, parameter):
             raise BadInput(f"The method {name} has no {parameter.replace('_', ' ')}.")
     return replace(chosen, **given)
-
-
-def _load_array(path: str | Path, what: str) -> Any:
-    import numpy as np
-
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is not a .npy file of {what} ({error}).") from None
 
 
 def _sizes(text: str | None) -> list[int] | None:

@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves either the old content or the new, never a mixture."""
+"""Reading arrays that others wrote without trusting them, and writing files so that a crash leaves no mixture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,50 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from hashlens.errors import BadInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+REAL_NUMBERS = "biuf"  # kinds of numpy data types
+
+
+def read_array(path: str | os.PathLike[str], what: str, kinds: str = REAL_NUMBERS) -> NDArray[Any]:
+    """The array in a user's ``.npy`` file. Nothing in it is run, and no more memory taken than the file is long.
+
+    Args:
+        path: the file.
+        what: it should hold, for the message, such as "a class similarity".
+        kinds: of data types that are taken, by numpy's letters; booleans, integers and real numbers by default.
+
+    Raises:
+        BadInput: there is no such file, it is damaged or shorter than it claims, or it holds something else.
+
+    Example:
+        >>> read_array("nowhere.npy", "a codebook")
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: nowhere.npy is not a .npy file of a codebook (there is no such file).
+    """
+    import numpy as np
+    from numpy.lib.format import open_memmap
+
+    path = Path(path)
+    reason = "there is no such file"
+    if path.is_file():  # opening a pipe would wait for someone who writes to it
+        try:
+            with np.errstate(all="ignore"):  # a size that overflows is refused all the same
+                mapped = open_memmap(path, mode="r")  # takes no memory, and fails where the file is too short
+            if mapped.dtype.kind in kinds:
+                return np.array(mapped)
+            reason = f"it holds {mapped.dtype}"
+        except OSError as error:
+            reason = error.strerror or "it cannot be read"
+        except Exception:  # damaged headers raise ValueError, SyntaxError, OverflowError, …
+            reason = "it is damaged, cut off, or holds Python objects"
+    raise BadInput(f"{path} is not a .npy file of {what} ({reason}).")
 
 
 @contextmanager

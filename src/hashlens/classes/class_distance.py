@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hashlens.classes.class_matrix import check_class_matrix
 from hashlens.classes.similarity import normalize_similarity
 from hashlens.classes.taxonomy import Taxonomy, open_taxonomy
-from hashlens.errors import BadInput
+from hashlens.files import read_array
 
 
 def class_distances(
@@ -39,18 +40,12 @@ def open_relations(
 ) -> Taxonomy | NDArray[np.float64]:
     """What :func:`class_distances` takes, as a taxonomy or as (C, C) distances."""
     if isinstance(taxonomy, str | os.PathLike) and os.fspath(taxonomy).endswith(".npy"):
-        try:
-            taxonomy = np.load(taxonomy, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{taxonomy} is not a .npy file of class distances ({error}).") from None
+        taxonomy = read_array(taxonomy, "class distances")
     if isinstance(taxonomy, str | os.PathLike):
         return open_taxonomy(taxonomy, class_names)
     if isinstance(taxonomy, Taxonomy):
         return taxonomy
-    distances = check_class_distances(taxonomy)
-    if len(distances) != len(class_names):
-        raise BadInput(f"There are distances for {len(distances)} classes, but there are {len(class_names)}.")
-    return distances
+    return check_class_distances(taxonomy, classes=len(class_names))
 
 
 def taxonomy_similarity(
@@ -72,17 +67,22 @@ def taxonomy_similarity(
     return normalize_similarity(1 - 2 * class_distances(taxonomy, class_names))
 
 
-def check_class_distances(class_distances: ArrayLike) -> NDArray[np.float64]:
-    """(C, C) float64 distances between classes.
+def check_class_distances(
+    class_distances: ArrayLike, most: float = 1.0, classes: int | None = None
+) -> NDArray[np.float64]:
+    """A user's own distances between classes as (C, C) float64.
+
+    Args:
+        class_distances: (C, C), 0 where two classes are the same.
+        most: the distance of unrelated classes; infinity where only ratios of distances count.
+        classes: C, if it is known.
 
     Raises:
-        BadInput: the array is not square, symmetric, in [0, 1] and 0 on the diagonal.
+        BadInput: the array is not square, symmetric, finite, from 0 to ``most`` and 0 on the diagonal, or not for
+            ``classes`` classes.
+
+    Example:
+        >>> check_class_distances([[0, 1], [1, 0]]).tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
     """
-    distances = np.asarray(class_distances, np.float64)
-    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
-        raise BadInput(f"Class distances must be a (C, C) array, not one of shape {distances.shape}.")
-    if not np.isfinite(distances).all() or distances.min(initial=0) < 0 or distances.max(initial=0) > 1:
-        raise BadInput("Class distances must lie between 0 (the same) and 1 (unrelated), without NaN.")
-    if np.diag(distances).any() or not np.allclose(distances, distances.T):
-        raise BadInput("Class distances must be symmetric and 0 on the diagonal.")
-    return distances
+    return check_class_matrix(class_distances, "class distance", least=0, most=most, diagonal=0, classes=classes)

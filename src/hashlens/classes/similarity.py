@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hashlens.classes.class_matrix import check_class_matrix
 from hashlens.errors import BadInput
+from hashlens.files import read_array
 
+WHAT = "class similarity"
 CHUNK = 65_536  # items whose probabilities are in memory at once
 
 
@@ -94,11 +97,9 @@ def normalize_similarity(similarity: ArrayLike) -> NDArray[np.float64]:
     Raises:
         BadInput: it is not a finite (C, C) matrix with C ≥ 2.
     """
-    matrix = np.array(similarity, np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
-        raise BadInput(f"A class similarity must be a (C, C) matrix with C ≥ 2, not one of shape {matrix.shape}.")
-    if not np.isfinite(matrix).all():
-        raise BadInput("The class similarity contains NaN or infinity.")
+    matrix = check_class_matrix(similarity, WHAT)
+    if len(matrix) < 2:
+        raise BadInput(f"A class similarity is between two classes at least, not {len(matrix)}.")
     matrix = (matrix + matrix.T) / 2
     deviations = matrix - matrix.mean(1, keepdims=True)
     scales = np.abs(deviations).max(1, keepdims=True)
@@ -115,16 +116,7 @@ def check_similarity(similarity: ArrayLike, classes: int | None = None) -> NDArr
         BadInput: it is not square, symmetric, finite, in [−1, 1] with 1 on the diagonal, or not for
             ``classes`` classes.
     """
-    matrix = np.asarray(similarity, np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise BadInput(f"A class similarity must be a (C, C) matrix, not one of shape {matrix.shape}.")
-    if classes is not None and len(matrix) != classes:
-        raise BadInput(f"The class similarity is for {len(matrix)} classes, but there are {classes}.")
-    if not np.isfinite(matrix).all() or np.abs(matrix).max(initial=0) > 1 + 1e-6:
-        raise BadInput("A class similarity must lie between −1 and 1, without NaN.")
-    if not np.allclose(matrix, matrix.T, atol=1e-6) or not np.allclose(np.diag(matrix), 1, atol=1e-6):
-        raise BadInput("A class similarity must be symmetric and 1 on the diagonal.")
-    return matrix
+    return check_class_matrix(similarity, WHAT, least=-1, most=1, diagonal=1, classes=classes)
 
 
 def read_similarity(path: str | os.PathLike[str], class_names: Sequence[str]) -> NDArray[np.float64]:
@@ -139,9 +131,9 @@ def read_similarity(path: str | os.PathLike[str], class_names: Sequence[str]) ->
         BadInput: the file cannot be read, lacks a class, or does not hold a class similarity.
     """
     path = Path(path)
+    if path.suffix == ".npy":
+        return check_similarity(read_array(path, f"a {WHAT}"), len(class_names))
     try:
-        if path.suffix == ".npy":
-            return check_similarity(np.load(path, allow_pickle=False), len(class_names))
         with path.open(newline="", encoding="utf-8-sig") as file:
             header, *rows = [row for row in csv.reader(file) if row]
         columns = {name: number for number, name in enumerate(header[1:], start=1)}
@@ -150,9 +142,9 @@ def read_similarity(path: str | os.PathLike[str], class_names: Sequence[str]) ->
         if missing:
             raise BadInput(f"{path} has no row and column for the class '{missing[0]}'.")
         values = [[float(lines[a][columns[b]]) for b in class_names] for a in class_names]
-    except (OSError, ValueError, IndexError) as error:
-        if isinstance(error, BadInput):
-            raise
+    except BadInput:
+        raise
+    except (OSError, ValueError, IndexError, csv.Error) as error:
         raise BadInput(f"{path} is not a .npy or .csv file of a class similarity ({error}).") from None
     return check_similarity(values, len(class_names))
 

@@ -22,6 +22,16 @@ def check_bits(bits: int) -> int:
     return int(bits)
 
 
+def bytes_per_code(bits: int) -> int:
+    """ceil(K/8), the length of a packed code.
+
+    Example:
+        >>> bytes_per_code(64), bytes_per_code(65)
+        (8, 9)
+    """
+    return -(-bits // 8)
+
+
 def binarize(continuous: ArrayLike, threshold: float = 0.0) -> NDArray[np.int8]:
     """Signs of continuous codes.
 
@@ -82,8 +92,8 @@ def as_packed(codes: ArrayLike, bits: int | None = None) -> tuple[NDArray[np.uin
         return np.ascontiguousarray(pack(array)), array.shape[1]
     if bits is None:
         bits = 8 * array.shape[1]
-    if (bits + 7) // 8 != array.shape[1]:
-        raise BadInput(f"Codes of {bits} bits take {(bits + 7) // 8} bytes, but these have {array.shape[1]}.")
+    if bytes_per_code(bits) != array.shape[1]:
+        raise BadInput(f"Codes of {bits} bits take {bytes_per_code(bits)} bytes, but these have {array.shape[1]}.")
     padding = np.uint8(0xFF >> (bits % 8 or 8))
     if (array[:, -1:] & padding).any():
         array = array.copy()

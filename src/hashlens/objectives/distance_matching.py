@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hashlens.classes import check_class_distances
 from hashlens.errors import BadInput
 from hashlens.objectives.objective import register
 from hashlens.sources.labels import NO_LABEL
@@ -57,15 +58,9 @@ class DistanceMatching(nn.Module):
         self.rho = rho
         distances = None
         if class_distance is not None:
-            distances = torch.as_tensor(class_distance, dtype=torch.float32)
-            if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
-                raise BadInput(
-                    f"Class distances must be a (C, C) matrix, not one of shape {tuple(distances.shape)}."
-                )
-            if not distances.isfinite().all() or (distances < 0).any() or distances.diagonal().any():
-                raise BadInput("Class distances must be finite, not negative, and 0 on the diagonal.")
-            if not torch.allclose(distances, distances.T, atol=1e-6):
-                raise BadInput("Class distances must be symmetric.")
+            # Only ratios of distances count, so that they may be on any scale.
+            checked = check_class_distances(class_distance, most=math.inf)
+            distances = torch.as_tensor(checked, dtype=torch.float32)
         self.register_buffer("class_distance", distances)
 
     def forward(self, codes: Tensor, targets: Tensor) -> Tensor:

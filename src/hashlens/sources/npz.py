@@ -37,6 +37,8 @@ def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
             raise ValueError("it holds one array without a name")
         with file:
             arrays = {name: file[name] for name in file.files}
+    except MemoryError:
+        raise BadInput(f"{path} claims to hold more than fits into memory.") from None
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"{path} is not a .npz file of plain arrays ({error}).") from None
     if "x" not in arrays:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
+from hashlens.files import read_array
 from hashlens.sources.source import Source
 
 
@@ -26,14 +25,10 @@ def read_vectors(what: str, source: Source) -> NDArray[np.float32]:
     """
     if not what.endswith(".npy"):
         return source.vectors(what)
-    path = Path(what)
-    try:
-        vectors = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is not a .npy file of vectors ({error}).") from None
-    if vectors.ndim != 2 or len(vectors) != len(source) or vectors.dtype.kind not in "fiu":
+    vectors = read_array(what, "vectors")
+    if vectors.ndim != 2 or len(vectors) != len(source):
         raise BadInput(
-            f"{path} holds {vectors.dtype} of shape {vectors.shape}, but {source.name} has {len(source)} items; "
+            f"{what} holds an array of shape {vectors.shape}, but {source.name} has {len(source)} items; "
             "give one row of numbers for each."
         )
     return np.ascontiguousarray(vectors, np.float32)
