@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hashlens.backbones import extract_features
 from hashlens.classes import check_similarity, confusion_similarity, embedding_similarity, taxonomy_similarity
-from hashlens.files import replacing
+from hashlens.files import read_array, replacing
 from hashlens.methods import CentreMethod, TrainingSettings
 from hashlens.models import HashLayer, HashNetwork, HiddenLayers
 from hashlens.objectives.classification import classification_loss
@@ -105,7 +105,7 @@ def _confusion(
         key = np.frombuffer(f"{task.backbone.fingerprint()} {asdict(settings)} {task.seed}".encode(), np.uint8)
         kept = folder / f"similarity-{digest_of(key, labels, items)[:16]}.npy"
         if kept.is_file():
-            return check_similarity(np.load(kept, allow_pickle=False), classes)
+            return check_similarity(read_array(kept, "a class similarity"), classes)
     with torch.random.fork_rng():
         torch.manual_seed(task.seed)
         backbone = copy.deepcopy(task.backbone) if task.finetune else None
