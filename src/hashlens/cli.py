@@ -351,6 +351,7 @@ def taxonomy(
         read_taxonomy,
         senses_taxonomy,
         wordnet_senses,
+        write_taxonomy,
     )
 
     given = _senses(sense or [])
@@ -386,7 +387,7 @@ def taxonomy(
 
         output.parent.mkdir(parents=True, exist_ok=True)
         output = output.with_suffix(".csv")
-        tree.write(output)
+        write_taxonomy(tree, output)
         draw_taxonomy(tree, output.with_suffix(".png"), captions)
         log.info("Wrote %s and %s.", output, output.with_suffix(".png"))
 

@@ -6,6 +6,7 @@ from hashlens.classes.class_distance import (
     open_relations,
     taxonomy_similarity,
 )
+from hashlens.classes.opening import are_nested, open_taxonomy
 from hashlens.classes.similarity import (
     check_similarity,
     confusion_similarity,
@@ -14,8 +15,8 @@ from hashlens.classes.similarity import (
     read_similarity,
     similarity_class_names,
 )
-from hashlens.classes.taxonomy import Taxonomy, are_nested, open_taxonomy
-from hashlens.classes.taxonomy_files import is_taxonomy_file, read_taxonomy
+from hashlens.classes.taxonomy import Taxonomy
+from hashlens.classes.taxonomy_files import is_taxonomy_file, read_taxonomy, write_taxonomy
 from hashlens.classes.wordnet import Sense, senses_taxonomy, wordnet_senses, wordnet_taxonomy
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "taxonomy_similarity",
     "wordnet_senses",
     "wordnet_taxonomy",
+    "write_taxonomy",
 ]

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens.classes.class_matrix import check_class_matrix
+from hashlens.classes.opening import open_taxonomy
 from hashlens.classes.similarity import normalize_similarity
-from hashlens.classes.taxonomy import Taxonomy, open_taxonomy
+from hashlens.classes.taxonomy import Taxonomy
 from hashlens.files import read_array
 
 

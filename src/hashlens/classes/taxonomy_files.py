@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hashlens.classes.taxonomy import Cycle, Taxonomy
+from hashlens.classes.graph import Cycle
+from hashlens.classes.taxonomy import Taxonomy
 from hashlens.errors import BadInput
+from hashlens.files import replacing
 
 log = logging.getLogger("hashlens")
 
@@ -55,6 +57,27 @@ def read_taxonomy(path: str | os.PathLike[str], order: Order | None = None) -> T
         line = max(row.line for row in rows if (row.parent, row.child) in edges)
         sentence = str(cycle)
         raise BadInput(f"{_place(path, line)}: {sentence[:1].lower()}{sentence[1:]}") from None
+
+
+def write_taxonomy(taxonomy: Taxonomy, path: str | os.PathLike[str]) -> None:
+    """Write a .csv of the edges, with the header ``parent,child``, that :func:`read_taxonomy` reads back.
+
+    A taxonomy of a single node is a line without a parent.
+
+    Example:
+        >>> import tempfile
+        >>> pets = Taxonomy([("pet", "cat"), ("pet", "dog")])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_taxonomy(pets, f"{folder}/pets.csv")
+        ...     read_taxonomy(f"{folder}/pets.csv") == pets
+        True
+    """
+    # Unquoted, a line that begins with # would be read as a comment.
+    comment_like = any(name.startswith("#") for name in taxonomy.nodes)
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if comment_like else csv.QUOTE_MINIMAL
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n", quoting=quoting)
+        writer.writerows([("parent", "child"), *(taxonomy.edges or [("", taxonomy.root)])])
 
 
 def is_taxonomy_file(path: str | os.PathLike[str]) -> bool:
