@@ -14,7 +14,7 @@ from torch import nn
 from hashlens.centres import GENERATORS, check_codebook
 from hashlens.classes import embedding_similarity
 from hashlens.errors import BadInput
-from hashlens.methods import METHODS, SCHEDULES, SHREWD, CentreMethod, HashLens, OrthoHash, Setting, get_method
+from hashlens.methods import METHODS, SCHEDULES, SHREWD, CentreMethod, HashLens, OrthoHash, get_method
 from hashlens.models import HASH_LAYERS
 from hashlens.objectives import (
     CentralSimilarity,
@@ -22,6 +22,7 @@ from hashlens.objectives import (
     CosineSoftmax,
     DistanceMatching,
     EmpiricalDivergence,
+    Problem,
 )
 from refusals import is_one_sentence
 
@@ -30,8 +31,8 @@ DISTANCES = 0.25 + 0.75 * np.abs(np.subtract.outer(np.arange(CLASSES) // 2, np.a
 np.fill_diagonal(DISTANCES, 0)
 
 
-def setting(codebook: Any = None) -> Setting:
-    return Setting(BITS, CLASSES, codebook=codebook, class_distance=DISTANCES)
+def problem(codebook: Any = None) -> Problem:
+    return Problem(BITS, CLASSES, codebook=codebook, class_distance=DISTANCES)
 
 
 def targets_for(count: int, multi_label: bool) -> torch.Tensor:
@@ -49,9 +50,9 @@ def test_every_method_trains_its_hash_layer(name: str, multi_label: bool) -> Non
     method = get_method(name)
     similarity = embedding_similarity(np.random.default_rng(0).normal(size=(CLASSES, 4)))
     codebook = method.codebook(CLASSES, BITS, 3, similarity) if isinstance(method, CentreMethod) else None
-    objective = method.objective(setting(codebook))
+    objective = method.objective_for(problem(codebook))
     torch.manual_seed(0)
-    layer = HASH_LAYERS[method.hash_layer(setting())](10, BITS)
+    layer = HASH_LAYERS[method.hash_layer_for(problem())](10, BITS)
     inputs = torch.randn(18, 10)
     loss = objective(layer(inputs), targets_for(18, multi_label))
     loss.backward()
@@ -78,10 +79,10 @@ def test_our_method_pulls_codes_bit_by_bit_where_centres_are_crowded(
     classes: int, bits: int, label_sets: bool, layer: str, loss: type
 ) -> None:
     codebook = GENERATORS["bernoulli"](classes, bits, 0)
-    here = Setting(bits, classes, codebook=codebook, label_sets=label_sets)
+    here = Problem(bits, classes, codebook=codebook, label_sets=label_sets)
     method = HashLens(crowding=4.0)
-    assert method.hash_layer(here) == layer
-    objective = method.objective(here)
+    assert method.hash_layer_for(here) == layer
+    objective = method.objective_for(here)
     assert type(objective) is loss
     np.testing.assert_array_equal(objective.codebook.numpy(), codebook)
 
@@ -93,7 +94,7 @@ def test_every_kind_of_centres_goes_with_every_margin(centres: str, kind: Any) -
     codebook = method.codebook(CLASSES, BITS, seed=1)
     np.testing.assert_array_equal(codebook, GENERATORS[centres](CLASSES, BITS, 1))
     codes = torch.randn(12, BITS, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    loss = method.objective(setting(codebook))(codes, targets_for(12, False))
+    loss = method.objective_for(problem(codebook))(codes, targets_for(12, False))
     loss.backward()
     assert torch.isfinite(loss)
     assert codes.grad is not None
@@ -166,7 +167,7 @@ def test_published_names_stand_for_the_published_losses() -> None:
         method = get_method(name)
         assert isinstance(method, CentreMethod)
         np.testing.assert_array_equal(method.codebook(CLASSES, BITS, 0), codebook)
-        assert method.objective(setting(codebook))(codes, targets).item() == pytest.approx(wanted, rel=1e-5)
+        assert method.objective_for(problem(codebook))(codes, targets).item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_shrewd_is_the_weighted_sum_of_its_three_losses() -> None:
@@ -176,8 +177,8 @@ def test_shrewd_is_the_weighted_sum_of_its_three_losses() -> None:
     assert not weak.needs_classes
     assert SHREWD().needs_classes
     expected = DistanceMatching(DISTANCES, 0.2, 1.0)(codes, targets) + 0.3 * EmpiricalDivergence(0.4, 0.6)(codes)
-    assert weak.objective(setting())(codes, targets).item() == pytest.approx(expected.item(), rel=1e-6)
-    strong = dataclasses.replace(weak, classification_weight=2.0).objective(setting())
+    assert weak.objective_for(problem())(codes, targets).item() == pytest.approx(expected.item(), rel=1e-6)
+    strong = dataclasses.replace(weak, classification_weight=2.0).objective_for(problem())
     (classifier,) = [part for part in strong.modules() if isinstance(part, Classification)]
     expected = expected + 2 * classifier(codes, targets)
     assert strong(codes, targets).item() == pytest.approx(expected.item(), rel=1e-6)
@@ -210,10 +211,12 @@ def test_shrewd_has_no_settings_of_its_paper() -> None:
 def test_parameters_of_a_method_reach_its_objective() -> None:
     codebook = GENERATORS["bernoulli"](CLASSES, BITS, 0)
     codes, targets = torch.randn(12, BITS, generator=torch.Generator().manual_seed(1)), targets_for(12, False)
-    plain = OrthoHash().objective(setting(codebook))(codes, targets)
+    plain = OrthoHash().objective_for(problem(codebook))(codes, targets)
     for change in ({"scale": 2.0}, {"margin": 0.5}, {"margin_kind": "arc"}, {"scale": "auto"}):
-        assert OrthoHash(**change).objective(setting(codebook))(codes, targets) != plain
-    with_term = OrthoHash(quantization="l2", quantization_weight=0.5).objective(setting(codebook))(codes, targets)
+        assert OrthoHash(**change).objective_for(problem(codebook))(codes, targets) != plain
+    with_term = OrthoHash(quantization="l2", quantization_weight=0.5).objective_for(problem(codebook))(
+        codes, targets
+    )
     gaps = codes - torch.where(codes > 0, 1.0, -1.0)
     assert with_term.item() == pytest.approx(plain.item() + 0.5 * gaps.square().mean().item(), rel=1e-5)
 

@@ -1,45 +1,18 @@
-"""Published systems as presets of centres, objective, hash layer and training settings."""
+"""Published systems as presets of centres, objective, hash layer and training settings.
 
-from __future__ import annotations
+A new one is one file: a dataclass that defines :class:`Method`, or a :class:`Combination` of an objective with a
+hash layer and centres, under ``register(name)``.
+"""
 
-from hashlens.errors import BadInput
 from hashlens.methods.central_similarity import CentralSimilarityHashing
+from hashlens.methods.combination import Combination
 from hashlens.methods.hashlens import HashLens
-from hashlens.methods.method import SEMANTIC, CentreMethod, Method, Setting
+from hashlens.methods.method import SEMANTIC, CentreMethod, Method
 from hashlens.methods.orthohash import OrthoHash
-from hashlens.methods.settings import OPTIMIZERS, SCHEDULES, TrainingSettings
+from hashlens.methods.parameters import configure
+from hashlens.methods.presets import METHODS, default_method, get_method, register
+from hashlens.methods.settings import OPTIMIZERS, SCHEDULES, Recipe, TrainingSettings
 from hashlens.methods.shrewd import SHREWD
-
-METHODS: dict[str, Method] = {
-    # Our best combinations on held-out images, without and with a taxonomy.
-    "hashlens": HashLens(),
-    "hashlens-taxonomy": HashLens(similarity="confusion", taxonomy_weight=0.2, crowding=3.0),
-    "orthohash": OrthoHash(),
-    "orthoarc": OrthoHash(margin_kind="arc"),
-    "csq": CentralSimilarityHashing(centres="hadamard"),
-    "mds": CentralSimilarityHashing(centres="maximum-distance"),
-    "shc": CentralSimilarityHashing(centres=SEMANTIC),
-    "shrewd": SHREWD(),
-}
-
-
-def default_method(with_taxonomy: bool) -> str:
-    """The name of the method that is used where none is asked for."""
-    return "hashlens-taxonomy" if with_taxonomy else "hashlens"
-
-
-def get_method(method: str | Method) -> Method:
-    """A method by name, or the one given.
-
-    Raises:
-        BadInput: there is no such method.
-    """
-    if not isinstance(method, str):
-        return method
-    if method not in METHODS:
-        raise BadInput(f"There is no method '{method}'; use one of {', '.join(METHODS)}.")
-    return METHODS[method]
-
 
 __all__ = [
     "METHODS",
@@ -49,11 +22,14 @@ __all__ = [
     "SHREWD",
     "CentralSimilarityHashing",
     "CentreMethod",
+    "Combination",
     "HashLens",
     "Method",
     "OrthoHash",
-    "Setting",
+    "Recipe",
     "TrainingSettings",
+    "configure",
     "default_method",
     "get_method",
+    "register",
 ]

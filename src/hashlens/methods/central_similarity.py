@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from hashlens.methods.method import CentreMethod, Setting
-from hashlens.methods.settings import END_TO_END, FROZEN, TrainingSettings
-from hashlens.objectives import CentralSimilarity
+from hashlens.methods.method import CentreMethod
+from hashlens.methods.settings import OURS, Recipe, TrainingSettings
+from hashlens.objectives import Problem, make_objective
+
+SHC = TrainingSettings(100, 64, 1e-4, 1e-5, "annealing", "rmsprop", backbone_rate=1.0)  # section 4.1
+PAPER = Recipe(frozen=SHC, end_to_end=SHC)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,18 +23,21 @@ class CentralSimilarityHashing(CentreMethod):
 
     Attributes:
         quantization_weight: see :class:`hashlens.objectives.CentralSimilarity`.
+
+    Example:
+        >>> method = CentralSimilarityHashing(centres="maximum-distance")
+        >>> problem = Problem(bits=32, classes=10, codebook=method.codebook(10, 32, seed=0))
+        >>> type(method.objective_for(problem)).__name__, method.hash_layer_for(problem)
+        ('CentralSimilarity', 'tanh')
     """
 
     quantization_weight: float = 1e-4
 
-    def hash_layer(self, setting: Setting) -> str:
+    def hash_layer_for(self, problem: Problem) -> str:
         return "tanh"
 
-    def objective(self, setting: Setting) -> nn.Module:
-        assert setting.codebook is not None
-        return CentralSimilarity(setting.codebook, self.quantization_weight)
+    def objective_for(self, problem: Problem) -> nn.Module:
+        return make_objective("central-similarity", problem, quantization_weight=self.quantization_weight)
 
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
-        if paper:  # SHC, section 4.1
-            return TrainingSettings(100, 64, 1e-4, 1e-5, "annealing", "rmsprop", backbone_rate=1.0)
-        return END_TO_END if finetune else FROZEN
+        return (PAPER if paper else OURS).settings(finetune)

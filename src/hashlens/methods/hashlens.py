@@ -4,45 +4,60 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Literal
 
 from numpy.typing import ArrayLike
 from torch import nn
 
 from hashlens.methods.central_similarity import CentralSimilarityHashing
-from hashlens.methods.method import SEMANTIC, Setting
+from hashlens.methods.method import SEMANTIC, CentreMethod
 from hashlens.methods.orthohash import OrthoHash
+from hashlens.methods.settings import TrainingSettings
+from hashlens.objectives import Problem
 
 log = logging.getLogger("hashlens")
 
-BIT_BY_BIT = CentralSimilarityHashing()
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class HashLens(OrthoHash):
-    """Semantic centres, as in SHC, and the loss that suits how crowded they are.
+class HashLens(CentreMethod):
+    """Semantic centres, as in SHC, and the published loss that suits how crowded they are.
 
-    Where there is room, it is the cosine softmax of OrthoHash with a larger margin, which parts classes better.
-    Where many classes share few bits, centres are close by necessity, and it is the per-bit cross-entropy of CSQ
-    and SHC, which pulls codes to their centre without pushing them away from the others. For label sets it is the
-    cosine softmax always.
+    Where there is room, it is that of OrthoHash with a larger margin, which parts classes better. Where many
+    classes share few bits, centres are close by necessity, and it is that of CSQ and SHC, which pulls codes to
+    their centre bit by bit without pushing them away from the others. For label sets it is always the former.
 
     Attributes:
-        crowding: classes for each bit beyond which the loss is per-bit cross-entropy, without a margin.
+        scale, margin: of the loss of OrthoHash, see :class:`hashlens.objectives.CosineSoftmax`.
+        crowding: classes for each bit beyond which the loss is that of CSQ and SHC.
+
+    Example:
+        >>> method = HashLens()
+        >>> [method.hash_layer_for(Problem(bits, classes=100)) for bits in (64, 16)]
+        ['batch-norm', 'tanh']
     """
 
-    centres: str | ArrayLike = SEMANTIC
+    centres: str | ArrayLike | None = SEMANTIC
     similarity: str | ArrayLike = "class-means"
+    scale: float | Literal["sqrt", "auto"] = "sqrt"
     margin: float = 0.5
     crowding: float = 4.0
 
-    def hash_layer(self, setting: Setting) -> str:
-        return BIT_BY_BIT.hash_layer(setting) if self._is_crowded(setting) else super().hash_layer(setting)
+    def hash_layer_for(self, problem: Problem) -> str:
+        return self._suiting(problem).hash_layer_for(problem)
 
-    def objective(self, setting: Setting) -> nn.Module:
-        if not self._is_crowded(setting):
-            return super().objective(setting)
-        log.info("%d classes crowd %d bits: per-bit cross-entropy", setting.classes, setting.bits)
-        return BIT_BY_BIT.objective(setting)
+    def objective_for(self, problem: Problem) -> nn.Module:
+        if self._is_crowded(problem):
+            log.info("%d classes crowd %d bits: per-bit cross-entropy", problem.classes, problem.bits)
+        return self._suiting(problem).objective_for(problem)
 
-    def _is_crowded(self, setting: Setting) -> bool:
-        return not setting.label_sets and setting.classes > self.crowding * setting.bits
+    def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
+        return self._roomy().settings(finetune, paper)
+
+    def _suiting(self, problem: Problem) -> CentreMethod:
+        return CentralSimilarityHashing() if self._is_crowded(problem) else self._roomy()
+
+    def _roomy(self) -> OrthoHash:
+        return OrthoHash(scale=self.scale, margin=self.margin)
+
+    def _is_crowded(self, problem: Problem) -> bool:
+        return not problem.label_sets and problem.classes > self.crowding * problem.bits

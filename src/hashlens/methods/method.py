@@ -1,10 +1,11 @@
-"""What every method has: an objective, the shape of the hash layer, training settings."""
+"""What every method has: an objective, a hash layer, training settings."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,47 +14,41 @@ from torch import nn
 from hashlens.centres import GENERATORS, check_codebook, semantic
 from hashlens.errors import BadInput
 from hashlens.methods.settings import TrainingSettings
+from hashlens.objectives import Problem
 
 SEMANTIC = "semantic"
 SIMILARITIES = ("confusion", "class-means", "taxonomy")
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What an objective and a hash layer are made for.
-
-    Attributes:
-        bits: K.
-        classes: C; 0 where items have no classes.
-        seed: of what the objective draws at random.
-        codebook: (C, K) hash centres, for methods that have them.
-        class_distance: (C, C) in [0, 1], for methods that use it; ``None`` where targets are vectors of items.
-        label_sets: whether items may have several classes.
-    """
-
-    bits: int
-    classes: int
-    seed: int = 0
-    codebook: NDArray[np.int8] | None = None
-    class_distance: NDArray[np.float64] | None = None
-    label_sets: bool = False
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Method(ABC):
-    """A published system as parts and their parameters."""
+    """A published system as parts and their parameters, which are the fields of the dataclass.
+
+    Example:
+        >>> from hashlens.methods import METHODS, OrthoHash
+        >>> isinstance(METHODS["shrewd"], Method), OrthoHash(margin=0.3).describe()["margin"]
+        (True, 0.3)
+    """
 
     @abstractmethod
-    def objective(self, setting: Setting) -> nn.Module:
-        """The loss that training lowers, see :mod:`hashlens.objectives`."""
+    def objective_for(self, problem: Problem) -> nn.Module:
+        """The loss that training lowers, see :mod:`hashlens.objectives`.
+
+        Raises:
+            BadInput: a parameter is out of its range, or the problem lacks what the objective needs.
+        """
 
     @abstractmethod
-    def hash_layer(self, setting: Setting) -> str:
+    def hash_layer_for(self, problem: Problem) -> str:
         """Name of the hash layer that the objective wants, see :data:`hashlens.models.HASH_LAYERS`."""
 
     @abstractmethod
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
-        """Defaults for training: ours, chosen on validation images, or the paper's."""
+        """How to train, on frozen features or end to end: as we found best on validation images, or as published.
+
+        Raises:
+            BadInput: the paper's settings are asked for, but none are published.
+        """
 
     @property
     def needs_classes(self) -> bool:
@@ -65,12 +60,18 @@ class Method(ABC):
         """Whether training needs to know how far classes, or items, are apart."""
         return False
 
+    def settable(self) -> dict[str, Any]:
+        """Type hints of the parameters that a user may set, by name."""
+        hints = get_type_hints(type(self))
+        return {name: hints[name] for name in vars(self)}
+
+    def with_parameters(self, values: Mapping[str, Any]) -> Self:
+        """The same method with other values of some parameters."""
+        return replace(self, **values)
+
     def describe(self) -> dict[str, Any]:
         """The parameters, in a form that JSON can hold."""
-        return {
-            name: value if value is None or isinstance(value, str | int | float) else "given"
-            for name, value in vars(self).items()
-        }
+        return {name: plain(value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +80,7 @@ class CentreMethod(Method):
 
     Attributes:
         centres: name of a generator in :data:`hashlens.centres.GENERATORS`; ``"semantic"`` for centres that
-            follow ``similarity``; or a (C, K) codebook.
+            follow ``similarity``; a (C, K) codebook; or ``None``, where the objective has no centres.
         similarity: of the classes, for semantic centres: ``"confusion"`` (what a classifier confuses),
             ``"class-means"`` (means of the classes' features), ``"taxonomy"``, or a (C, C) matrix.
         taxonomy_weight: share of the taxonomy in the similarity, from 0 to 1; the rest is ``similarity``.
@@ -88,9 +89,16 @@ class CentreMethod(Method):
 
     Raises:
         BadInput: there is no such similarity, or the weight is out of range.
+
+    Example:
+        >>> from hashlens.methods import OrthoHash
+        >>> OrthoHash(centres="hadamard").codebook(classes=10, bits=64, seed=0).shape
+        (10, 64)
+        >>> OrthoHash(centres="semantic", similarity="taxonomy").needs_distance
+        True
     """
 
-    centres: str | ArrayLike = "bernoulli"
+    centres: str | ArrayLike | None = "bernoulli"
     similarity: str | ArrayLike = "confusion"
     taxonomy_weight: float = 0.0
     min_distance: int | None = None
@@ -104,6 +112,7 @@ class CentreMethod(Method):
 
     @property
     def needs_similarity(self) -> bool:
+        """Whether the centres follow a class similarity."""
         return isinstance(self.centres, str) and self.centres == SEMANTIC
 
     @property
@@ -114,14 +123,16 @@ class CentreMethod(Method):
     def codebook(
         self, classes: int, bits: int, seed: int, similarity: NDArray[np.float64] | None = None
     ) -> NDArray[np.int8]:
-        """Hash centres for ``classes`` classes, (C, K) int8.
+        """Hash centres for ``classes`` classes, (C, K) int8 in {−1, +1}.
 
         Args:
             similarity: (C, C), needed for semantic centres.
 
         Raises:
-            BadInput: the generator is unknown, or the given codebook does not fit.
+            BadInput: there are none, the generator is unknown, or the given codebook does not fit.
         """
+        if self.centres is None:
+            raise BadInput(f"{type(self).__name__} without centres has no codebook.")
         if not isinstance(self.centres, str):
             return check_codebook(self.centres, classes, bits)
         if self.centres == SEMANTIC:
@@ -132,3 +143,8 @@ class CentreMethod(Method):
             names = ", ".join((*GENERATORS, SEMANTIC))
             raise BadInput(f"There are no centres '{self.centres}'; use one of {names}.")
         return GENERATORS[self.centres](classes, bits, seed)
+
+
+def plain(value: Any) -> Any:
+    """A parameter in a form that JSON can hold; of arrays, only that they were given."""
+    return value if value is None or isinstance(value, str | int | float) else "given"

@@ -7,9 +7,14 @@ from typing import Literal
 
 from torch import nn
 
-from hashlens.methods.method import CentreMethod, Setting
-from hashlens.methods.settings import END_TO_END, FROZEN, TrainingSettings
-from hashlens.objectives import CosineSoftmax
+from hashlens.methods.method import CentreMethod
+from hashlens.methods.settings import OURS, Recipe, TrainingSettings
+from hashlens.objectives import Problem, make_objective
+
+PAPER = Recipe(  # section 4.1; supplement D.5 for given features
+    frozen=TrainingSettings(10, 256, 1e-3, 5e-4, "step"),
+    end_to_end=TrainingSettings(100, 256, 1e-4, 5e-4, "step"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,6 +24,12 @@ class OrthoHash(CentreMethod):
     Attributes:
         scale, margin, margin_kind, quantization, quantization_weight: see
             :class:`hashlens.objectives.CosineSoftmax`.
+
+    Example:
+        >>> method = OrthoHash(centres="hadamard", margin=0.3)
+        >>> problem = Problem(bits=32, classes=10, codebook=method.codebook(10, 32, seed=0))
+        >>> type(method.objective_for(problem)).__name__, method.hash_layer_for(problem)
+        ('CosineSoftmax', 'batch-norm')
     """
 
     scale: float | Literal["sqrt", "auto"] = "sqrt"
@@ -27,23 +38,19 @@ class OrthoHash(CentreMethod):
     quantization: Literal["cosine", "l1", "l2"] | None = None
     quantization_weight: float = 0.0
 
-    def hash_layer(self, setting: Setting) -> str:
+    def hash_layer_for(self, problem: Problem) -> str:
         return "batch-norm"
 
-    def objective(self, setting: Setting) -> nn.Module:
-        assert setting.codebook is not None
-        return CosineSoftmax(
-            setting.codebook,
-            self.scale,
-            self.margin,
-            self.margin_kind,
-            self.quantization,
-            self.quantization_weight,
+    def objective_for(self, problem: Problem) -> nn.Module:
+        return make_objective(
+            "cosine-softmax",
+            problem,
+            scale=self.scale,
+            margin=self.margin,
+            margin_kind=self.margin_kind,
+            quantization=self.quantization,
+            quantization_weight=self.quantization_weight,
         )
 
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
-        if paper:  # section 4.1; supplement D.5 for given features
-            if finetune:
-                return TrainingSettings(100, 256, 1e-4, 5e-4, "step")
-            return TrainingSettings(10, 256, 1e-3, 5e-4, "step")
-        return END_TO_END if finetune else FROZEN
+        return (PAPER if paper else OURS).settings(finetune)

@@ -27,6 +27,10 @@ class TrainingSettings:
         feature_dropout: share of features set to zero at random.
         hidden_layers: units of the layers between features and hash layer; the papers have none.
         hidden_dropout: share of their outputs set to zero at random.
+
+    Example:
+        >>> TrainingSettings(10, 256, learning_rate=1e-3, weight_decay=5e-4, schedule="step").optimizer
+        'adam'
     """
 
     epochs: int
@@ -41,11 +45,33 @@ class TrainingSettings:
     hidden_dropout: float = 0.0
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """Settings for both ways to train.
+
+    Attributes:
+        frozen: where features are given or the backbone is frozen.
+        end_to_end: where the backbone is trained too.
+
+    Example:
+        >>> OURS.settings(finetune=False).epochs
+        20
+    """
+
+    frozen: TrainingSettings
+    end_to_end: TrainingSettings
+
+    def settings(self, finetune: bool) -> TrainingSettings:
+        """Those for training the backbone too, or not."""
+        return self.end_to_end if finetune else self.frozen
+
+
 # Ours, chosen on validation images.
 FROZEN = TrainingSettings(
     20, 256, 1e-3, 5e-4, "cosine", feature_dropout=0.2, hidden_layers=(512, 512), hidden_dropout=0.2
 )
 END_TO_END = TrainingSettings(12, 64, 1e-3, 5e-4, "cosine", backbone_rate=0.3)
+OURS = Recipe(FROZEN, END_TO_END)
 
 
 def _step(progress: float) -> float:

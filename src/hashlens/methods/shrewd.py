@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from hashlens.errors import BadInput
-from hashlens.methods.method import Method, Setting
-from hashlens.methods.settings import END_TO_END, FROZEN, TrainingSettings
-from hashlens.objectives import Classification, DistanceMatching, EmpiricalDivergence, WeightedSum
+from hashlens.methods.method import Method
+from hashlens.methods.settings import END_TO_END, FROZEN, Recipe, TrainingSettings
+from hashlens.objectives import Problem, WeightedSum, make_objective
+
+# Weight decay and the KL term pull weights in opposite directions, most of all without labels.
+OURS = Recipe(frozen=replace(FROZEN, learning_rate=3e-3, weight_decay=0.0), end_to_end=END_TO_END)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +25,10 @@ class SHREWD(Method):
             training, which knows how far items are apart but not their classes.
         gamma, rho: see :class:`hashlens.objectives.DistanceMatching`.
         alpha, beta: see :class:`hashlens.objectives.EmpiricalDivergence`.
+
+    Example:
+        >>> SHREWD().needs_classes, SHREWD(classification_weight=0).needs_classes
+        (True, False)
     """
 
     divergence_weight: float = 0.003
@@ -39,20 +46,18 @@ class SHREWD(Method):
     def needs_classes(self) -> bool:
         return self.classification_weight > 0
 
-    def hash_layer(self, setting: Setting) -> str:
+    def hash_layer_for(self, problem: Problem) -> str:
         return "sigmoid"
 
-    def objective(self, setting: Setting) -> nn.Module:
-        terms: list[tuple[float, nn.Module]] = [
-            (1.0, DistanceMatching(setting.class_distance, self.gamma, self.rho)),
-            (self.divergence_weight, EmpiricalDivergence(self.alpha, self.beta, setting.seed)),
-        ]
+    def objective_for(self, problem: Problem) -> nn.Module:
+        matching = make_objective("distance-matching", problem, gamma=self.gamma, rho=self.rho)
+        divergence = make_objective("empirical-divergence", problem, alpha=self.alpha, beta=self.beta)
+        terms = [(1.0, matching), (self.divergence_weight, divergence)]
         if self.needs_classes:
-            terms.append((self.classification_weight, Classification(setting.classes, setting.bits)))
+            terms.append((self.classification_weight, make_objective("classification", problem)))
         return WeightedSum(*terms)
 
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
         if paper:
             raise BadInput("We do not know all training settings of SHREWD's paper; train without them.")
-        # Weight decay and the KL term pull weights in opposite directions, most of all without labels.
-        return END_TO_END if finetune else replace(FROZEN, learning_rate=3e-3, weight_decay=0.0)
+        return OURS.settings(finetune)

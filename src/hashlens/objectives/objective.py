@@ -51,18 +51,27 @@ def make_objective(objective: str | ObjectiveMaker, problem: Problem, /, **param
         ...
         hashlens.errors.BadInput: The objective distance-matching has no temperature; its parameters are gamma, rho.
     """
-    maker, name = maker_of(objective), name_of(objective)
-    known = parameters_of(objective)
-    for given in parameters:
-        if given not in known:
-            raise BadInput(f"The objective {name} has no {given}; its parameters are {', '.join(known) or 'none'}.")
-    for wanted, parameter in known.items():
-        if parameter.default is inspect.Parameter.empty and wanted not in parameters:
-            raise BadInput(f"The objective {name} needs the parameter {wanted}.")
+    check_parameters(objective, parameters)
     if needs(objective, "codebook") and problem.codebook is None:
-        raise BadInput(f"The objective {name} pulls codes to hash centres; say which.")
-    filled = {one: getattr(problem, one) for one in FROM_PROBLEM if needs(objective, one)}
-    return maker(**filled, **parameters)
+        raise BadInput(f"The objective {name_of(objective)} pulls codes to hash centres; say which.")
+    filled = {field: getattr(problem, field) for field in FROM_PROBLEM if needs(objective, field)}
+    return maker_of(objective)(**filled, **parameters)
+
+
+def check_parameters(objective: str | ObjectiveMaker, parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that an objective does not have, and the lack of one that it cannot do without.
+
+    Raises:
+        BadInput: see above; the message names the parameters that there are.
+    """
+    known = parameters_of(objective)
+    for name in parameters:
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise BadInput(f"The objective {name_of(objective)} has no {name}; its parameters are {names}.")
+    for name, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and name not in parameters:
+            raise BadInput(f"The objective {name_of(objective)} needs the parameter {name}.")
 
 
 def parameters_of(objective: str | ObjectiveMaker) -> dict[str, inspect.Parameter]:

@@ -22,12 +22,12 @@ from hashlens.errors import BadInput
 from hashlens.methods import (
     CentreMethod,
     Method,
-    Setting,
     TrainingSettings,
     default_method,
     get_method,
 )
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
+from hashlens.objectives import Problem
 from hashlens.sources import Source, as_source
 from hashlens.sources.vectors import read_vectors
 from hashlens.training.checkpoints import Checkpoints, digest_of
@@ -159,8 +159,8 @@ def fit(
         _tell_centres(codebook, similarity)
 
     label_sets = not by_distance and prepared.targets.ndim == 2
-    setting = Setting(bits, len(class_names), seed, codebook, class_distance, label_sets)
-    hash_layer = chosen.hash_layer(setting)
+    problem = Problem(bits, len(class_names), seed, codebook, class_distance, label_sets)
+    hash_layer = chosen.hash_layer_for(problem)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         hidden = HiddenLayers(task.dimension, settings.hidden_layers, settings.hidden_dropout)
@@ -180,7 +180,7 @@ def fit(
                 "data_fingerprint": digest_of(codebook, class_distance, prepared.targets, train_items),
             }  # fmt: skip
             saving = Checkpoints(folder, identity)
-        objective = chosen.objective(setting)
+        objective = chosen.objective_for(problem)
         watched: Validation | None = None
         if len(held_out):
             targets = prepared.targets[held_out]
@@ -206,9 +206,7 @@ def fit(
     )
 
 
-def _check_vectors(
-    item_vectors: ArrayLike | str, source: Source, method: Method
-) -> NDArray[np.float32]:
+def _check_vectors(item_vectors: ArrayLike | str, source: Source, method: Method) -> NDArray[np.float32]:
     given = read_vectors(item_vectors, source) if isinstance(item_vectors, str) else item_vectors
     vectors = np.asarray(given, np.float32)
     if vectors.ndim != 2 or len(vectors) != len(source):

@@ -1,0 +1,47 @@
+"""Methods by name."""
+
+from __future__ import annotations
+
+from hashlens.methods.central_similarity import CentralSimilarityHashing
+from hashlens.methods.hashlens import HashLens
+from hashlens.methods.method import SEMANTIC, Method
+from hashlens.methods.orthohash import OrthoHash
+from hashlens.methods.shrewd import SHREWD
+from hashlens.registry import Registry
+
+METHODS: Registry[Method] = Registry("method")
+"""Every method by name, with the parameters that its paper or our validation images chose."""
+
+register = METHODS.register
+
+register("hashlens")(HashLens())
+register("hashlens-taxonomy")(HashLens(similarity="confusion", taxonomy_weight=0.2, crowding=3.0))
+register("orthohash")(OrthoHash())
+register("orthoarc")(OrthoHash(margin_kind="arc"))
+register("csq")(CentralSimilarityHashing(centres="hadamard"))
+register("mds")(CentralSimilarityHashing(centres="maximum-distance"))
+register("shc")(CentralSimilarityHashing(centres=SEMANTIC))
+register("shrewd")(SHREWD())
+
+
+def default_method(with_taxonomy: bool) -> str:
+    """The name of the method that is used where none is asked for: the best on our validation images.
+
+    Example:
+        >>> default_method(with_taxonomy=False)
+        'hashlens'
+    """
+    return "hashlens-taxonomy" if with_taxonomy else "hashlens"
+
+
+def get_method(method: str | Method) -> Method:
+    """A method by name, or the one given.
+
+    Raises:
+        BadInput: there is no such method.
+
+    Example:
+        >>> get_method("orthoarc").margin_kind
+        'arc'
+    """
+    return METHODS[method] if isinstance(method, str) else method
