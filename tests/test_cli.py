@@ -144,7 +144,8 @@ def test_evaluate(run, photos: Path, model: Path, tmp_path: Path) -> None:
     sides = []
     for split in ("test", "train"):
         source = hl.open_source(photos, split)
-        encoded = loaded.encode_all(source)
+        with loaded.encoder() as encode:
+            encoded = encode.all(source)
         names = np.array([source.label_names(int(item))[0] for item in encoded.items])
         sides += [encoded.continuous, names]
     expected = hl.evaluate(*sides, at=(5, None))
@@ -465,7 +466,7 @@ def test_fit_adapts_to_another_source(run, photos: Path, tmp_path: Path) -> None
     target = photos / "test"
     assert run("fit", photos / "train", "-o", tmp_path / "model", *FAST, "--adapt", target)[0] == 0
     model = hl.HashModel.load(tmp_path / "model")
-    means = model.encode_all(hl.open_source(target)).continuous.mean(0)
+    means = model.continuous_codes(hl.open_source(target)).mean(0)
     np.testing.assert_allclose(means, model.network.hash_layer.norm.bias.detach(), atol=1e-5)
 
 

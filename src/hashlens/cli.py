@@ -266,12 +266,13 @@ def search(
 
     answers: list[dict[str, Any]] = []
     skipped: list[Skipped] = []
-    for source in sources:
-        for batch in model.encode_batches(source, device):
-            skipped += batch.skipped
-            hits = catalogue.search(batch.codes, k, labels or ()) if len(batch.items) else []
-            for item, found in zip(batch.items, hits, strict=True):
-                answers.append({"query": source.location(int(item)), "results": [vars(hit) for hit in found]})
+    with model.encoder(device) as encoder:
+        for source in sources:
+            for batch in encoder.batches(source):
+                skipped += batch.skipped
+                hits = catalogue.search(batch.codes, k, labels or ()) if len(batch.items) else []
+                for item, found in zip(batch.items, hits, strict=True):
+                    answers.append({"query": source.location(int(item)), "results": [vars(hit) for hit in found]})
     if as_json:
         print(json.dumps(answers, indent=2, ensure_ascii=False))
     else:

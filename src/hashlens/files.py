@@ -77,8 +77,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write ``content`` as indented UTF-8 JSON, atomically."""
+    try:
+        text = json.dumps(content, indent=2, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # names of files may be no UTF-8
+        text = json.dumps(content, indent=2).encode()
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(text + b"\n")
 
 
 def _umask() -> int:

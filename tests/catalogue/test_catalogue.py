@@ -21,25 +21,25 @@ from hashlens.catalogue import Catalogue
 from hashlens.catalogue import catalogue as catalogue_module
 from hashlens.engines.hamming import multi_index
 from hashlens.errors import BadInput
-from hashlens.models import HashModel, SkippedImagesWarning
+from hashlens.models import Encoder, HashModel, SkippedImagesWarning
 
 FORMATS = Path(__file__).parents[1] / "formats"  # folders as each version wrote them
 
 KILLED_INDEXER = """
 import os, signal, sys
 import hashlens as hl
-from hashlens.models import HashModel
+from hashlens.models import Encoder, HashModel
 
 model, source, folder = sys.argv[1:]
-encode_batches = HashModel.encode_batches
+batches = Encoder.batches
 
 def dying(self, *args, **kwargs):
-    for number, batch in enumerate(encode_batches(self, *args, **kwargs)):
+    for number, batch in enumerate(batches(self, *args, **kwargs)):
         if number == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         yield batch
 
-HashModel.encode_batches = dying
+Encoder.batches = dying
 hl.Catalogue.create(folder, HashModel.load(model)).update(hl.open_source(source))
 """
 
@@ -104,7 +104,7 @@ def test_search_finds_the_image_itself_first(catalogue: Catalogue, photos: Path)
 def test_updating_again_changes_nothing_and_runs_no_network(
     catalogue: Catalogue, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(HashModel, "encode_batches", lambda *_: pytest.fail("encoded an unchanged image"))
+    monkeypatch.setattr(Encoder, "batches", lambda *_: pytest.fail("encoded an unchanged image"))
     changes = catalogue.update(hl.open_source(photos))
     assert (changes.added, changes.changed, changes.removed, changes.unchanged) == (0, 0, 0, 40)
 
@@ -124,7 +124,7 @@ def test_labels_follow_a_table_without_encoding_again(
 ) -> None:
     table = tmp_path / "table.csv"
     table.write_text("path,label\nphotos/0/0.png,zero|round\nphotos/1/1.png,one\n")
-    monkeypatch.setattr(HashModel, "encode_batches", lambda *_: pytest.fail("encoded an unchanged image"))
+    monkeypatch.setattr(Encoder, "batches", lambda *_: pytest.fail("encoded an unchanged image"))
     changes = catalogue.update(hl.open_source(table))
     assert changes.unchanged == 2
     assert len(catalogue) == 40

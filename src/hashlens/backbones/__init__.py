@@ -1,14 +1,16 @@
 """Pretrained networks: images → features."""
 
-from hashlens.backbones.backbone import DEFAULT_BACKBONE, Backbone, Preprocessing, load_backbone
-from hashlens.backbones.extraction import Features, extract_features, iterate_features
+from hashlens.backbones.backbone import DEFAULT_BACKBONE, Backbone, Preprocessing, load_backbone, weights_version
+from hashlens.backbones.extraction import FeatureExtractor, Features, extract_features, iterate_features
 
 __all__ = [
     "DEFAULT_BACKBONE",
     "Backbone",
+    "FeatureExtractor",
     "Features",
     "Preprocessing",
     "extract_features",
     "iterate_features",
     "load_backbone",
+    "weights_version",
 ]

@@ -76,6 +76,7 @@ class Backbone(nn.Module):
         self.preprocessing = preprocessing
         self.dimension = dimension
         self.network = network.to(memory_format=torch.channels_last)
+        self._fingerprint: tuple[object, str] | None = None
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) uint8 → (B, D) float."""
@@ -83,12 +84,15 @@ class Backbone(nn.Module):
 
     def fingerprint(self) -> str:
         """A hash of architecture, weights and preprocessing: equal exactly where features are computed equally."""
-        # Architectures may differ in padding or activations alone, which leave no trace in the weights.
-        digest = hashlib.sha256(f"{_architecture(self.name)} {self.preprocessing!r}".encode())
-        for name, tensor in self.network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        version = weights_version(self.network)
+        if self._fingerprint is None or self._fingerprint[0] != version:
+            # Architectures may differ in padding or activations alone, which leave no trace in the weights.
+            digest = hashlib.sha256(f"{_architecture(self.name)} {self.preprocessing!r}".encode())
+            for name, tensor in self.network.state_dict().items():
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            self._fingerprint = version, digest.hexdigest()
+        return self._fingerprint[1]
 
     def config(self) -> dict[str, Any]:
         """What :meth:`from_config` needs to rebuild it, but for the weights."""
@@ -138,6 +142,11 @@ def load_backbone(
     data = resolve_model_data_config(network)
     preprocessing = Preprocessing(image_size, tuple(data["mean"]), tuple(data["std"]))
     return Backbone(name, network, preprocessing, _dimension(network, image_size)).eval()
+
+
+def weights_version(network: nn.Module) -> object:
+    """Something that is equal as long as no tensor of a network has been replaced or changed in place."""
+    return tuple((tensor.data_ptr(), tensor._version) for tensor in network.state_dict().values())
 
 
 def embedded_weights(network: nn.Module) -> dict[str, Tensor]:

@@ -1,27 +1,28 @@
-"""Running a backbone over a source of images."""
+"""Running a backbone over images."""
 
 from __future__ import annotations
 
-import math
+import sqlite3
+import threading
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from hashlens.backbones.backbone import Backbone
 from hashlens.backbones.feature_cache import FeatureCache, content_digest
+from hashlens.backbones.shared_network import Run, SharedNetwork
 from hashlens.compute.devices import ONNX
-from hashlens.compute.threads import available_threads
+from hashlens.compute.threads import available_threads, torch_threads
 from hashlens.errors import BadInput
-from hashlens.progress import progress_bar
+from hashlens.progress import Progress, silence
 from hashlens.sources import Skipped, Source, UnreadableImage, decode
 
 BATCH_SIZE = 64
@@ -30,7 +31,6 @@ PIXELS_AT_ONCE = 1 << 17  # in one pass on a CPU; memory for larger activations 
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Network = Callable[[torch.Tensor], NDArray[np.float32]]  # (B, 3, S, S) uint8 → (B, D)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _Loaded:
 
     digest: bytes = b""
     feature: NDArray[np.float32] | None = None
-    pixels: torch.Tensor | None = None
+    pixels: Tensor | None = None
     unreadable: str = ""
 
 
@@ -69,112 +69,246 @@ class _Running:
     parts: list[Future[NDArray[np.float32]]]
 
 
+class FeatureExtractor:
+    """A backbone ready to run: on its device, with threads that read images ahead of it and a cache of features.
+
+    Features are looked up on disk by the content of the image and remembered there, so that no image goes through
+    the same backbone twice and an interrupted run resumes; but the feature of an image that is asked for alone is
+    not remembered. Safe from several threads, whose requests share the network, see
+    :class:`hashlens.backbones.shared_network.SharedNetwork`.
+
+    Args:
+        backbone: is put in evaluation mode and moved to the device; ``None`` where sources hold features.
+        device: of PyTorch; or "onnx" for the CPU through ONNX Runtime. Features of all devices share the cache,
+            as they differ by rounding alone.
+        threads: that run the network; as many as PyTorch uses by default.
+        cached: whether to look features up and remember them.
+
+    Raises:
+        BadInput: what :class:`hashlens.backbones.onnx_runtime.OnnxBackbone` raises.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone | None,
+        device: torch.device | str = "cpu",
+        threads: int | None = None,
+        cached: bool = True,
+    ) -> None:
+        self.backbone = backbone
+        self._network: SharedNetwork | None = None
+        if backbone is None:
+            return
+        where = torch.device("cpu" if device == ONNX else device)
+        backbone.to(where).eval()
+        at_once = BATCH_SIZE
+        if where.type == "cpu":
+            at_once = min(BATCH_SIZE, max(1, PIXELS_AT_ONCE // backbone.preprocessing.image_size**2))
+            threads = threads or torch.get_num_threads()
+        else:
+            threads = 1
+        self._network = SharedNetwork(_runner(backbone, where, device == ONNX, threads), at_once, threads)
+        self._readers = ThreadPoolExecutor(available_threads(), thread_name_prefix="hashlens-reader")
+        self._cache = _OptionalCache(backbone) if cached else None
+        # So many batches that all threads of the network have work while one of them is being completed.
+        self._batches_at_once = 1 + -(-threads * at_once // BATCH_SIZE)
+
+    def __enter__(self) -> FeatureExtractor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading and computing; nothing can be asked any more."""
+        if self._network is not None:
+            self._readers.shutdown(cancel_futures=True)
+            self._network.close()
+            if self._cache is not None:
+                self._cache.close()
+
+    def batches(self, source: Source) -> Iterator[Features]:
+        """Features of a source, batch by batch.
+
+        Args:
+            source: images, read and decoded by threads ahead of the network; or features, which are passed on.
+
+        Raises:
+            BadInput: images without a backbone, or features with one.
+        """
+        if source.feature_dimension is not None:
+            if self.backbone is not None:
+                raise BadInput(f"{source.name} holds features, but the backbone {self.backbone.name} needs images.")
+            yield from _given_features(source)
+            return
+        if self.backbone is None:
+            raise BadInput(f"{source.name} holds images, but features were expected.")
+        running: deque[_Running] = deque()
+        images = self._loaded(source)
+        try:
+            for first in range(0, len(source), BATCH_SIZE):
+                numbers = range(first, min(first + BATCH_SIZE, len(source)))
+                running.append(self._start(numbers, [next(images) for _ in numbers], len(source)))
+                if len(running) >= self._batches_at_once:
+                    yield self._complete(source, running.popleft())
+            while running:
+                yield self._complete(source, running.popleft())
+        finally:
+            images.close()
+            for batch in running:
+                for part in batch.parts:
+                    part.cancel()
+
+    def extract(
+        self, source: Source, progress: Progress | None = None, description: str = "Reading images"
+    ) -> Features:
+        """Features of every readable item."""
+        found = []
+        with (progress or silence)(description, len(source)) as advance:
+            for batch in self.batches(source):
+                found.append(batch)
+                advance(len(batch.items) + len(batch.skipped))
+        return Features(
+            np.concatenate([batch.items for batch in found] or [np.empty(0, np.int64)]),
+            np.concatenate([batch.values for batch in found] or [np.empty((0, 0), np.float32)]),
+            [digest for batch in found for digest in batch.digests],
+            [skipped for batch in found for skipped in batch.skipped],
+        )
+
+    def _loaded(self, source: Source) -> Generator[_Loaded, None, None]:
+        if len(source) == 1:  # a query need not wait until images that others have read ahead are decoded
+            yield self._load(source, 0)
+        else:
+            yield from _ahead(self._readers, lambda item: self._load(source, item), range(len(source)))
+
+    def _load(self, source: Source, item: int) -> _Loaded:
+        assert self.backbone is not None
+        try:
+            raw = source.read(item)
+            digest = content_digest(raw)
+            feature = self._cache.get(digest) if self._cache else None
+            if feature is not None:
+                return _Loaded(digest, feature)
+            preprocessing = self.backbone.preprocessing
+            return _Loaded(digest, pixels=preprocessing(decode(raw, preprocessing.image_size)))
+        except UnreadableImage as error:
+            return _Loaded(unreadable=str(error))
+
+    def _start(self, numbers: range, loaded: list[_Loaded], asked: int) -> _Running:
+        assert self._network is not None
+        at_once = self._network.at_once
+        pixels = [one.pixels for one in loaded if one.pixels is not None]
+        parts = [
+            self._network.submit(pixels[start : start + at_once], lone=asked <= at_once)
+            for start in range(0, len(pixels), at_once)
+        ]
+        return _Running(numbers, loaded, parts)
+
+    def _complete(self, source: Source, batch: _Running) -> Features:
+        assert self.backbone is not None
+        loaded = batch.loaded
+        computed = iter([feature for part in batch.parts for feature in part.result()])
+        features = [next(computed) if one.pixels is not None else one.feature for one in loaded]
+        if self._cache is not None and batch.parts and len(source) > 1:
+            self._cache.put(
+                (one.digest, feature)
+                for one, feature in zip(loaded, features, strict=True)
+                if one.pixels is not None and feature is not None
+            )
+        readable = [place for place, feature in enumerate(features) if feature is not None]
+        return Features(
+            np.array([batch.numbers[place] for place in readable], np.int64),
+            np.array([features[place] for place in readable], np.float32).reshape(-1, self.backbone.dimension),
+            [loaded[place].digest for place in readable],
+            [
+                Skipped(number, source.key(number), one.unreadable)
+                for number, one in zip(batch.numbers, loaded, strict=True)
+                if one.unreadable
+            ],
+        )
+
+
 def extract_features(
     source: Source,
     backbone: Backbone | None,
     device: torch.device | str = "cpu",
     cached: bool = True,
-    description: str = "Reading images",
+    progress: Progress | None = None,
 ) -> Features:
-    """Features of every readable item; see :func:`iterate_features`."""
-    batches = []
-    with progress_bar(description, len(source)) as advance:
-        for batch in iterate_features(source, backbone, device, cached):
-            batches.append(batch)
-            advance(len(batch.items) + len(batch.skipped))
-    return Features(
-        np.concatenate([batch.items for batch in batches] or [np.empty(0, np.int64)]),
-        np.concatenate([batch.values for batch in batches] or [np.empty((0, 0), np.float32)]),
-        [digest for batch in batches for digest in batch.digests],
-        [skipped for batch in batches for skipped in batch.skipped],
-    )
+    """Features of every readable item of a source, once; see :class:`FeatureExtractor`.
+
+    Args:
+        progress: tells how far it is, such as :func:`hashlens.progress_bar`; silent by default.
+
+    Raises:
+        BadInput: images without a backbone, or features with one; or what :class:`FeatureExtractor` raises.
+
+    Example:
+        >>> import hashlens as hl
+        >>> given = hl.sources.FeatureArray("given", np.ones((3, 5), np.float32))
+        >>> extract_features(given, None).values.shape
+        (3, 5)
+    """
+    with FeatureExtractor(backbone, device, cached=cached) as extractor:
+        return extractor.extract(source, progress)
 
 
 def iterate_features(
-    source: Source,
-    backbone: Backbone | None,
-    device: torch.device | str = "cpu",
-    cached: bool = True,
+    source: Source, backbone: Backbone | None, device: torch.device | str = "cpu", cached: bool = True
 ) -> Iterator[Features]:
-    """Features of a source, batch by batch.
+    """The same batch by batch, for sources of any size."""
+    with FeatureExtractor(backbone, device, cached=cached) as extractor:
+        yield from extractor.batches(source)
 
-    Images are read and decoded by threads ahead of the network, which on a CPU runs on several parts of a batch
-    at a time, one on each processor. With ``cached``, features are looked up on
-    disk by the content of the image and remembered there, so that no image goes through the same backbone
-    twice and an interrupted run resumes.
 
-    Args:
-        source: images, or features, which are passed on.
-        backbone: in evaluation mode; ``None`` where the source has features.
-        device: of PyTorch; or "onnx" for the CPU through ONNX Runtime. Features of all devices share the cache,
-            as they differ by rounding alone.
+class _OptionalCache:
+    """The feature cache, which is opened when it is first of use and done without where the disk refuses it."""
 
-    Raises:
-        BadInput: images without a backbone, or features with one; or what
-            :class:`hashlens.backbones.onnx_runtime.OnnxBackbone` raises.
-    """
-    if source.feature_dimension is not None:
-        if backbone is not None:
-            raise BadInput(f"{source.name} holds features, but the backbone {backbone.name} needs images.")
-        yield from _given_features(source)
-        return
-    if backbone is None:
-        raise BadInput(f"{source.name} holds images, but features were expected.")
-    where = torch.device("cpu" if device == ONNX else device)
-    backbone.to(where).eval()
-    at_once = _images_at_once(backbone, where)
-    # Threads that share one pass over the network wait for each other some hundred times, and for long on a
-    # machine that has other work too; on images of their own they never wait.
-    threads = torch.get_num_threads() if where.type == "cpu" else 1
-    workers = max(1, min(threads, math.ceil(len(source) / at_once)))
-    network: Network = partial(_run, backbone, where)
-    if device == ONNX:
+    def __init__(self, backbone: Backbone) -> None:
+        self._fingerprint = backbone.fingerprint()
+        self._cache: FeatureCache | None = None
+        self._refused = False
+        self._lock = threading.Lock()
+
+    def get(self, digest: bytes) -> NDArray[np.float32] | None:
+        return self._use(lambda cache: cache.get(digest))
+
+    def put(self, features: Iterable[tuple[bytes, NDArray[np.float32]]]) -> None:
+        self._use(lambda cache: cache.put(features))
+
+    def close(self) -> None:
+        if self._cache is not None:
+            self._cache.close()
+
+    def _use(self, use: Callable[[FeatureCache], Result]) -> Result | None:
+        try:
+            with self._lock:
+                if self._refused:
+                    return None
+                if self._cache is None:
+                    self._cache = FeatureCache(self._fingerprint)
+            return use(self._cache)
+        except (OSError, sqlite3.OperationalError) as error:
+            self._refused = True
+            warnings.warn(
+                f"The feature cache cannot be used ({error}), so features are computed again each time.",
+                stacklevel=2,
+            )
+            return None
+
+
+def _runner(backbone: Backbone, device: torch.device, by_onnx: bool, threads: int) -> Run:
+    if by_onnx:
         from hashlens.backbones.onnx_runtime import OnnxBackbone
 
-        network = OnnxBackbone(backbone, threads // workers)
-    batches_at_once = 1 + math.ceil(workers * at_once / BATCH_SIZE)
-    with (
-        closing(FeatureCache(backbone.fingerprint())) if cached else nullcontext() as cache,
-        _threads(available_threads()) as readers,
-        _threads(workers, threads // workers if workers > 1 else None) as runners,
-    ):
-        images = _ahead(readers, lambda item: _load(source, item, backbone, cache), range(len(source)))
-        running: deque[_Running] = deque()
-        for first in range(0, len(source), BATCH_SIZE):
-            numbers = range(first, min(first + BATCH_SIZE, len(source)))
-            loaded = [next(images) for _ in numbers]
-            pixels = [one.pixels for one in loaded if one.pixels is not None]
-            parts = [
-                runners.submit(_compute, network, pixels[start : start + at_once])
-                for start in range(0, len(pixels), at_once)
-            ]
-            running.append(_Running(numbers, loaded, parts))
-            if len(running) >= batches_at_once:
-                yield _complete(source, running.popleft(), backbone, cache)
-        while running:
-            yield _complete(source, running.popleft(), backbone, cache)
+        one, all_threads = OnnxBackbone(backbone, 1), OnnxBackbone(backbone, threads)
+        return lambda pixels, count: (one if count == 1 else all_threads)(pixels)
 
+    def run(pixels: Tensor, count: int) -> NDArray[np.float32]:
+        with torch.inference_mode(), torch_threads(count):
+            return backbone(pixels.to(device)).float().cpu().numpy()
 
-def _images_at_once(backbone: Backbone, device: torch.device) -> int:
-    if device.type != "cpu":
-        return BATCH_SIZE
-    return min(BATCH_SIZE, max(1, PIXELS_AT_ONCE // backbone.preprocessing.image_size**2))
-
-
-@contextmanager
-def _threads(count: int, processors: int | None = None) -> Iterator[ThreadPoolExecutor]:
-    """A pool that drops what has not begun when it is left; each thread computes on so many processors."""
-    pool = ThreadPoolExecutor(count, initializer=_use_processors, initargs=(processors,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _use_processors(count: int | None) -> None:
-    if count is not None:
-        torch.get_num_threads()  # the first question in a thread makes PyTorch set the number, so ours comes after
-        threadpool_limits(count, user_api="openmp")
+    return run
 
 
 def _given_features(source: Source) -> Iterator[Features]:
@@ -185,57 +319,16 @@ def _given_features(source: Source) -> Iterator[Features]:
         yield Features(items, values, [content_digest(value.tobytes()) for value in values], [])
 
 
-def _load(source: Source, item: int, backbone: Backbone, cache: FeatureCache | None) -> _Loaded:
-    try:
-        raw = source.read(item)
-        digest = content_digest(raw)
-        feature = cache.get(digest) if cache else None
-        if feature is not None:
-            return _Loaded(digest, feature)
-        preprocessing = backbone.preprocessing
-        return _Loaded(digest, pixels=preprocessing(decode(raw, preprocessing.image_size)))
-    except UnreadableImage as error:
-        return _Loaded(unreadable=str(error))
-
-
-def _compute(network: Network, pixels: list[torch.Tensor]) -> NDArray[np.float32]:
-    return network(torch.stack(pixels))
-
-
-def _run(backbone: Backbone, device: torch.device, pixels: torch.Tensor) -> NDArray[np.float32]:
-    with torch.inference_mode():
-        return backbone(pixels.to(device)).float().cpu().numpy()
-
-
-def _complete(source: Source, batch: _Running, backbone: Backbone, cache: FeatureCache | None) -> Features:
-    loaded = batch.loaded
-    computed = iter([feature for part in batch.parts for feature in part.result()])
-    features = [next(computed) if one.pixels is not None else one.feature for one in loaded]
-    if cache and batch.parts:
-        cache.put(
-            (one.digest, feature)
-            for one, feature in zip(loaded, features, strict=True)
-            if one.pixels is not None and feature is not None
-        )
-    readable = [place for place, feature in enumerate(features) if feature is not None]
-    return Features(
-        np.array([batch.numbers[place] for place in readable], np.int64),
-        np.array([features[place] for place in readable], np.float32).reshape(-1, backbone.dimension),
-        [loaded[place].digest for place in readable],
-        [
-            Skipped(number, source.key(number), one.unreadable)
-            for number, one in zip(batch.numbers, loaded, strict=True)
-            if one.unreadable
-        ],
-    )
-
-
 def _ahead(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Results in order, computed by the pool at most a few batches before they are asked for."""
     waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) >= BATCHES_AHEAD * BATCH_SIZE:
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= BATCHES_AHEAD * BATCH_SIZE:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -264,18 +264,22 @@ class Catalogue:
             known = {item for item, is_known in waiting if is_known}
             items = np.array([item for item, _ in waiting], np.int64)
             changes.unchanged = compared.count() - len(items)
-            with (progress or silence)("Indexing", len(items)) as advance:
-                for batch in self.model().encode_batches(source.select(items), device) if len(items) else ():
-                    encoded = [int(item) for item in items[batch.items]]
-                    skipped = [(int(items[one.item]), one) for one in batch.skipped]
-                    with rows:
-                        compared.store(encoded, batch.codes)
-                        compared.leave_out(skipped)
-                    changes.changed += len(known.intersection(encoded))
-                    changes.added += len(encoded) - len(known.intersection(encoded))
-                    changes.removed += len(known.intersection(item for item, _ in skipped))
-                    changes.skipped += [one for _, one in skipped]
-                    advance(len(batch.items) + len(batch.skipped))
+            if len(items):
+                with (
+                    self.model().encoder(device) as encoder,
+                    (progress or silence)("Indexing", len(items)) as advance,
+                ):
+                    for batch in encoder.batches(source.select(items)):
+                        encoded = [int(item) for item in items[batch.items]]
+                        skipped = [(int(items[one.item]), one) for one in batch.skipped]
+                        with rows:
+                            compared.store(encoded, batch.codes)
+                            compared.leave_out(skipped)
+                        changes.changed += len(known.intersection(encoded))
+                        changes.added += len(encoded) - len(known.intersection(encoded))
+                        changes.removed += len(known.intersection(item for item, _ in skipped))
+                        changes.skipped += [one for _, one in skipped]
+                        advance(len(batch.items) + len(batch.skipped))
         self._prepare()
         return changes
 

@@ -6,8 +6,9 @@ import functools
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -67,19 +68,22 @@ def run_in_threads(function: Callable[..., None], tasks: Sequence[tuple[Any, ...
         helper.result()
 
 
-def one_processor() -> Any:
-    """A context in which PyTorch computes in this thread alone.
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """PyTorch computes on so many threads in this one for the length of a block.
 
     A hash layer is little work. Threads that share it mostly wait for each other, and while other threads run the
     backbone or decode images, that costs more than the work.
     """
-    return _thread_pools().limit(limits=1, user_api="openmp")
+    import torch
+
+    torch.get_num_threads()  # PyTorch sets the number when a thread first asks, so ours comes after
+    with _openmp().limit(limits=count, user_api="openmp"):
+        yield
 
 
 @functools.cache
-def _thread_pools() -> Any:
-    import torch
+def _openmp() -> Any:
     from threadpoolctl import ThreadpoolController
 
-    torch.get_num_threads()  # PyTorch sets the number when a thread first asks, so ours comes after
     return ThreadpoolController()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import textwrap
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -16,20 +15,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hashlens.backbones import Backbone, Features, iterate_features
-from hashlens.codes import pack
-from hashlens.compute.devices import ONNX, choose_device
-from hashlens.compute.threads import one_processor
+from hashlens.backbones import Backbone, weights_version
 from hashlens.errors import BadInput
 from hashlens.files import replacing, write_json
+from hashlens.models.encoder import Encoder
 from hashlens.models.network import HASH_LAYERS, HashNetwork, HiddenLayers
-from hashlens.progress import progress_bar
-from hashlens.sources import Skipped, as_source
+from hashlens.progress import Progress
 
 FORMAT = "hashlens-model"
-VERSION = 2
+VERSION = 2  # the first had no hidden layers
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+WAITING_FILE = re.compile(r"\.model-[0-9a-f]{64}\.safetensors")
 FIELDS: dict[str, tuple[type, ...]] = {
     "bits": (int,),
     "hash_layer": (str,),
@@ -42,29 +39,6 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "training": (dict,),
     "weights_sha256": (str,),
 }
-
-
-class SkippedImagesWarning(UserWarning):
-    """Some images could not be read and were left out."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Codes of those items of a source, or of a batch of it, that could be read.
-
-    Attributes:
-        items: (n,) int64, their numbers in the source.
-        continuous: (n, K) float32.
-        codes: (n, ceil(K/8)) uint8.
-        digests: n content digests.
-        skipped: the other items.
-    """
-
-    items: NDArray[np.int64]
-    continuous: NDArray[np.float32]
-    codes: NDArray[np.uint8]
-    digests: list[bytes]
-    skipped: list[Skipped]
 
 
 @dataclass
@@ -90,6 +64,7 @@ class HashModel:
     codebook: NDArray[np.int8] | None = None
     finetuned: bool = False
     training: dict[str, Any] = field(default_factory=dict)
+    _fingerprint: tuple[object, str] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.network.eval()
@@ -106,6 +81,32 @@ class HashModel:
     def feature_dimension(self) -> int:
         return self.network.hidden_layers.in_features
 
+    def encoder(
+        self, device: str | None = None, threads: int | None = None, progress: Progress | None = None
+    ) -> Encoder:
+        """An encoder that stays warm: the first query pays for its device, threads and session, the next do not.
+
+        Args:
+            device: "cpu", "cuda", …; a GPU by default, where there is one. "onnx" is the CPU through ONNX Runtime,
+                which is two to three times as fast and needs the extra ``onnx``.
+            threads: that run the network on a CPU; as many as PyTorch uses by default.
+            progress: tells how far the encoding of a source is, such as :func:`hashlens.progress_bar`; silent by
+                default.
+
+        Raises:
+            BadInput: there is no such device, or ONNX Runtime cannot run the backbone.
+
+        Example:
+            >>> import numpy as np, hashlens as hl
+            >>> x = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+            >>> model = hl.fit(hl.sources.FeatureArray("mine", x, np.arange(40) % 2), bits=16, epochs=1,
+            device="cpu")
+            >>> with model.encoder() as encode:
+            ...     encode(x).shape, encode(x[0]).shape
+            ((40, 2), (1, 2))
+        """
+        return Encoder(self.network, not self.finetuned, device, threads, progress)
+
     @overload
     def encode(
         self, items: Any, return_items: Literal[False] = False, device: str | None = None
@@ -119,14 +120,14 @@ class HashModel:
     def encode(
         self, items: Any, return_items: bool = False, device: str | None = None
     ) -> NDArray[np.uint8] | tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Binary codes.
+        """Binary codes, once; to encode more than once, keep an :meth:`encoder`.
 
         Args:
             items: a source, or anything that :func:`hashlens.sources.as_source` makes one of: a path or a
-                sequence of paths, PIL images, pixels, or (N, D) features for a model of features.
+                sequence of paths, bytes of image files, PIL images, pixels, or (N, D) features for a model of
+                features.
             return_items: return the numbers of the encoded items too.
-            device: "cpu", "cuda", …; a GPU by default, where there is one. "onnx" is the CPU through ONNX Runtime,
-                which is two to three times as fast and needs the extra ``onnx``.
+            device: see :meth:`encoder`.
 
         Returns:
             (n, ceil(K/8)) uint8 packed codes. Images that cannot be read have no row; a
@@ -136,61 +137,15 @@ class HashModel:
         Raises:
             BadInput: images for a model of features or the reverse, or nothing could be read.
         """
-        encoded = self._encode_readable(items, device)
+        with self.encoder(device) as encoder:
+            encoded = encoder.readable(items)
         return (encoded.codes, encoded.items) if return_items else encoded.codes
 
     def continuous_codes(self, items: Any, return_items: bool = False, device: str | None = None) -> Any:
         """Continuous codes, (n, K) float32, that :meth:`encode` rounds and packs; arguments as there."""
-        encoded = self._encode_readable(items, device)
+        with self.encoder(device) as encoder:
+            encoded = encoder.readable(items)
         return (encoded.continuous, encoded.items) if return_items else encoded.continuous
-
-    def _encode_readable(self, items: Any, device: str | None) -> Encoded:
-        source = as_source(items)
-        encoded = self.encode_all(source, device)
-        if encoded.skipped:
-            warnings.warn(
-                f"{len(encoded.skipped)} of {len(source)} images could not be read and have no code, "
-                f"the first of them {encoded.skipped[0]}.",
-                SkippedImagesWarning,
-                stacklevel=3,
-            )
-        return encoded
-
-    def encode_all(self, items: Any, device: str | None = None, description: str = "Encoding") -> Encoded:
-        """Codes of a whole source, with what could not be read.
-
-        Raises:
-            BadInput: nothing could be read.
-        """
-        source = as_source(items)
-        nothing = np.empty((0, self.bits), np.float32)
-        batches = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), [], [])]
-        with progress_bar(description, len(source)) as advance:
-            for batch in self.encode_batches(source, device):
-                batches.append(batch)
-                advance(len(batch.items) + len(batch.skipped))
-        skipped = [one for batch in batches for one in batch.skipped]
-        if len(skipped) == len(source) > 0:
-            raise BadInput(f"No image of {source.name} could be read; the first is {skipped[0]}.")
-        return Encoded(
-            np.concatenate([batch.items for batch in batches]),
-            np.concatenate([batch.continuous for batch in batches]),
-            np.concatenate([batch.codes for batch in batches]),
-            [digest for batch in batches for digest in batch.digests],
-            skipped,
-        )
-
-    def encode_batches(self, items: Any, device: str | None = None) -> Iterator[Encoded]:
-        """Codes batch by batch, for sources of any size."""
-        where = self._place(device)
-        for batch in self._feature_batches(items, device):
-            continuous = np.empty((0, self.bits), np.float32)
-            if len(batch.items):
-                with torch.inference_mode(), one_processor():
-                    features = torch.from_numpy(np.array(batch.values)).to(where)
-                    continuous = self.network.codes_of(features).cpu().numpy()
-            codes = pack(continuous, self.network.hash_layer.threshold)
-            yield Encoded(batch.items, continuous, codes, batch.digests, batch.skipped)
 
     def adapt(self, items: Any, device: str | None = None) -> HashModel:
         """Re-estimate the batch-norm statistics of the hash layer on the images that will be searched.
@@ -211,51 +166,32 @@ class HashModel:
         norm = getattr(self.network.hash_layer, "norm", None)
         if norm is None:
             raise BadInput(f"A hash layer of kind '{self.hash_layer}' has no batch norm to adapt.")
-        where = self._place(device)
         count = 0
-        total, squares = torch.zeros(2, self.bits, dtype=torch.float64)
-        for batch in self._feature_batches(items, device):
-            if len(batch.items):
-                with torch.inference_mode(), one_processor():
-                    features = torch.from_numpy(np.array(batch.values)).to(where)
-                    hidden = self.network.hidden_layers(features)
-                    projected = self.network.hash_layer.linear(hidden).double().cpu()
+        total, squares = np.zeros((2, self.bits))
+        with self.encoder(device) as encoder:
+            for projected in encoder.projections(items):
                 count += len(projected)
                 total += projected.sum(0)
-                squares += projected.square().sum(0)
+                squares += np.square(projected).sum(0)
         if count < 2:
             raise BadInput(f"Adapting needs at least two readable images; there are {count}.")
         mean = total / count
-        variance = (squares - count * mean.square()).clamp(min=0) / (count - 1)
+        variance = np.maximum(squares - count * np.square(mean), 0) / (count - 1)
         with torch.no_grad():
-            norm.running_mean.copy_(mean)
-            norm.running_var.copy_(variance)
+            norm.running_mean.copy_(torch.from_numpy(mean))
+            norm.running_var.copy_(torch.from_numpy(variance))
         self.training["adapted_to"] = count
         return self
 
-    def _place(self, device: str | None) -> torch.device:
-        """Move the network to a device, and say where its hash layer computes."""
-        where = choose_device("cpu" if device == ONNX else device)
-        self.network.to(where)
-        return where
-
-    def _feature_batches(self, items: Any, device: str | None) -> Iterator[Features]:
-        source = as_source(items)
-        where = device if device == ONNX else choose_device(device)
-        for batch in iterate_features(source, self.backbone, where, cached=not self.finetuned):
-            if len(batch.items) and batch.values.shape[1] != self.feature_dimension:
-                raise BadInput(
-                    f"{source.name} has features of length {batch.values.shape[1]}, "
-                    f"but the model was trained on length {self.feature_dimension}."
-                )
-            yield batch
-
     def fingerprint(self) -> str:
         """A hash of weights and preprocessing: equal for models that give the same codes."""
-        digest = hashlib.sha256(self._serialized())
-        if self.backbone:
-            digest.update(repr(self.backbone.preprocessing).encode())
-        return digest.hexdigest()
+        version = weights_version(self.network)
+        if self._fingerprint is None or self._fingerprint[0] != version:
+            digest = hashlib.sha256(self._serialized())
+            if self.backbone:
+                digest.update(repr(self.backbone.preprocessing).encode())
+            self._fingerprint = version, digest.hexdigest()
+        return self._fingerprint[1]
 
     def _serialized(self) -> bytes:
         from safetensors.torch import save
@@ -266,11 +202,16 @@ class HashModel:
         return save(tensors)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``config.json`` and ``model.safetensors`` to a folder, which is made if need be."""
+        """Write ``config.json`` and ``model.safetensors`` to a folder, which is made if need be.
+
+        A model that is there is replaced at one moment, when ``config.json`` is renamed: a crash leaves the old
+        model or the new one.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         weights = self._serialized()
-        with replacing(folder / WEIGHTS_FILE) as temporary:
+        digest = hashlib.sha256(weights).hexdigest()
+        with replacing(folder / _waiting_file(digest)) as temporary:
             temporary.write_bytes(weights)
         write_json(
             folder / CONFIG_FILE,
@@ -286,9 +227,13 @@ class HashModel:
                 "method": self.method,
                 "class_names": list(self.class_names),
                 "training": self.training,
-                "weights_sha256": hashlib.sha256(weights).hexdigest(),
+                "weights_sha256": digest,
             },
         )
+        (folder / _waiting_file(digest)).replace(folder / WEIGHTS_FILE)
+        for path in folder.iterdir():  # of processes that were killed before their model counted
+            if WAITING_FILE.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> HashModel:
@@ -302,12 +247,7 @@ class HashModel:
 
         folder = Path(folder)
         config = read_config(folder)
-        try:
-            weights = (folder / WEIGHTS_FILE).read_bytes()
-        except OSError:
-            raise BadInput(f"{folder} has a {CONFIG_FILE} but no {WEIGHTS_FILE}; copy or train it again.") from None
-        if hashlib.sha256(weights).hexdigest() != config["weights_sha256"]:
-            raise BadInput(f"{folder / WEIGHTS_FILE} is damaged or belongs to another model than {CONFIG_FILE}.")
+        weights = _read_weights(folder, config["weights_sha256"])
         try:
             tensors = load(weights)
             codebook = tensors.pop("codebook").numpy() if "codebook" in tensors else None
@@ -333,6 +273,26 @@ class HashModel:
         )
 
 
+def _waiting_file(digest: str) -> str:
+    """Where weights wait until ``config.json`` names them, and from there on be read until they are renamed."""
+    return f".model-{digest}.safetensors"
+
+
+def _read_weights(folder: Path, digest: str) -> bytes:
+    found = False
+    for path in (folder / WEIGHTS_FILE, folder / _waiting_file(digest)):
+        try:
+            weights = path.read_bytes()
+        except OSError:
+            continue
+        if hashlib.sha256(weights).hexdigest() == digest:
+            return weights
+        found = True
+    if not found:
+        raise BadInput(f"{folder} has a {CONFIG_FILE} but no {WEIGHTS_FILE}; copy or train it again.")
+    raise BadInput(f"{folder / WEIGHTS_FILE} is damaged or belongs to another model than {CONFIG_FILE}.")
+
+
 def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The checked content of a model's ``config.json``.
 
@@ -348,6 +308,8 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise BadInput(f"{path} is not valid JSON ({error}).") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise BadInput(f"{path} does not describe a HashLens model.")
+    if config.get("version") == 1:
+        config |= {"version": VERSION, "hidden_layers": []}
     if config.get("version") != VERSION:
         raise BadInput(f"{path} has format version {config.get('version')}; this HashLens reads version {VERSION}.")
     for name, types in FIELDS.items():

@@ -15,6 +15,7 @@ from hashlens.files import write_json
 from hashlens.metrics import evaluate
 from hashlens.metrics.code_statistics import quantization_error
 from hashlens.models import HashModel
+from hashlens.progress import Progress
 from hashlens.reports.page import Side, result_rows, write_page
 from hashlens.reports.plots import draw_plots
 from hashlens.sources import as_source
@@ -32,6 +33,7 @@ def write_report(
     at: Sequence[int | None] | None = None,
     device: str | None = None,
     taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Encode queries and database, evaluate, and write metrics, plots and a page to a folder.
 
@@ -42,6 +44,7 @@ def write_report(
         at: ranking depths, see :func:`hashlens.metrics.evaluate`.
         taxonomy: of the classes of both sources, see :func:`hashlens.classes.class_distances`; an array of
             distances is in the order of the database's classes, and the queries may have no others.
+        progress: tells how far the encoding is, such as :func:`hashlens.progress_bar`; silent by default.
 
     Returns:
         What :func:`hashlens.metrics.evaluate` returns, and: ``skipped``, items that could not be read, for
@@ -59,8 +62,9 @@ def write_report(
         raise BadInput(f"{unlabelled.name} has no labels, so there is nothing to judge results by.")
     classes = tuple(dict.fromkeys([*searched.class_names, *asked.class_names]))
     relations = None if taxonomy is None else open_relations(taxonomy, classes)  # fails before images are read
-    encoded_queries = model.encode_all(asked, device, "Encoding queries")
-    encoded_database = model.encode_all(searched, device, "Encoding the database")
+    with model.encoder(device, progress=progress) as encoder:
+        encoded_queries = encoder.all(asked, "Encoding queries")
+        encoded_database = encoder.all(searched, "Encoding the database")
     database_labels, query_labels, _ = share_numbering(
         searched.labels[encoded_database.items], searched.class_names,
         asked.labels[encoded_queries.items], asked.class_names,

@@ -1,0 +1,184 @@
+"""Encoding: images or features in, codes out."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hashlens.backbones import FeatureExtractor, Features
+from hashlens.codes import pack
+from hashlens.compute.devices import ONNX, choose_device
+from hashlens.compute.threads import torch_threads
+from hashlens.errors import BadInput
+from hashlens.models.network import HashNetwork
+from hashlens.progress import Progress, silence
+from hashlens.sources import Skipped, Source, as_source
+
+
+class SkippedImagesWarning(UserWarning):
+    """Some images could not be read and were left out."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Codes of those items of a source, or of a batch of it, that could be read.
+
+    Attributes:
+        items: (n,) int64, their numbers in the source.
+        continuous: (n, K) float32.
+        codes: (n, ceil(K/8)) uint8.
+        digests: n content digests.
+        skipped: the other items.
+    """
+
+    items: NDArray[np.int64]
+    continuous: NDArray[np.float32]
+    codes: NDArray[np.uint8]
+    digests: list[bytes]
+    skipped: list[Skipped]
+
+
+class Encoder:
+    """A model that is ready to encode: on its device, with its threads, its network session and its feature cache.
+
+    Made by :meth:`hashlens.HashModel.encoder`; close it, or use it in a ``with`` block. It is called with anything
+    that :func:`hashlens.sources.as_source` takes: a source, a path or a sequence of paths, bytes of image files,
+    PIL images, (H, W, 3) uint8 pixels, sequences of these, or (N, D) features for a model of features.
+
+    Safe from several threads: requests that arrive together go through the network together. Silent unless asked.
+
+    Args:
+        network: is left where it is; on another device a copy of it computes.
+        cached: whether the backbone's features are looked up on disk and remembered there.
+        device, threads, progress: see :meth:`hashlens.HashModel.encoder`.
+
+    Raises:
+        BadInput: there is no such device, or ONNX Runtime cannot run the backbone.
+    """
+
+    def __init__(
+        self,
+        network: HashNetwork,
+        cached: bool,
+        device: str | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        where = choose_device("cpu" if device == ONNX else device)
+        at_home = next(network.parameters()).device == where
+        self._network = (network if at_home else copy.deepcopy(network).to(where)).eval()
+        self._device = where
+        self._progress = progress or silence
+        self._extractor = FeatureExtractor(
+            self._network.backbone, ONNX if device == ONNX else where, threads, cached
+        )
+
+    def __enter__(self) -> Encoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of threads and files; nothing can be encoded any more."""
+        self._extractor.close()
+
+    @property
+    def bits(self) -> int:
+        return self._network.hash_layer.linear.out_features
+
+    def __call__(self, items: Any) -> NDArray[np.uint8]:
+        """Binary codes.
+
+        Returns:
+            (n, ceil(K/8)) uint8 packed codes. Images that cannot be read have no row; a
+            :class:`SkippedImagesWarning` says which they are.
+
+        Raises:
+            BadInput: images for a model of features or the reverse, or nothing could be read.
+        """
+        return self.readable(items).codes
+
+    def continuous(self, items: Any) -> NDArray[np.float32]:
+        """Continuous codes, (n, K) float32, that a call rounds and packs; arguments and errors as there."""
+        return self.readable(items).continuous
+
+    def all(self, items: Any, description: str = "Encoding") -> Encoded:
+        """Codes of a whole source, and what could not be read.
+
+        Args:
+            description: of the progress.
+
+        Raises:
+            BadInput: as for a call.
+        """
+        source = as_source(items)
+        nothing = np.empty((0, self.bits), np.float32)
+        found = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), [], [])]
+        with self._progress(description, len(source)) as advance:
+            for batch in self.batches(source):
+                found.append(batch)
+                advance(len(batch.items) + len(batch.skipped))
+        skipped = [one for batch in found for one in batch.skipped]
+        if len(skipped) == len(source) > 0:
+            raise BadInput(f"No image of {source.name} could be read; the first is {skipped[0]}.")
+        return Encoded(
+            np.concatenate([batch.items for batch in found]),
+            np.concatenate([batch.continuous for batch in found]),
+            np.concatenate([batch.codes for batch in found]),
+            [digest for batch in found for digest in batch.digests],
+            skipped,
+        )
+
+    def readable(self, items: Any) -> Encoded:
+        """The same, but a :class:`SkippedImagesWarning` tells what could not be read."""
+        source: Source = as_source(items)
+        encoded = self.all(source)
+        if encoded.skipped:
+            warnings.warn(
+                f"{len(encoded.skipped)} of {len(source)} images could not be read and have no code, "
+                f"the first of them {encoded.skipped[0]}.",
+                SkippedImagesWarning,
+                stacklevel=3,
+            )
+        return encoded
+
+    def batches(self, items: Any) -> Iterator[Encoded]:
+        """Codes batch by batch, for sources of any size; what cannot be read is told in each batch.
+
+        Raises:
+            BadInput: images for a model of features or the reverse.
+        """
+        for batch, features in self._features(items):
+            continuous = np.empty((0, self.bits), np.float32)
+            if len(batch.items):
+                with torch.inference_mode(), torch_threads(1):
+                    continuous = self._network.codes_of(features).cpu().numpy()
+            codes = pack(continuous, self._network.hash_layer.threshold)
+            yield Encoded(batch.items, continuous, codes, batch.digests, batch.skipped)
+
+    def projections(self, items: Any) -> Iterator[NDArray[np.float64]]:
+        """What the linear part of the hash layer gives, (n, K), batch by batch: codes before their last shape."""
+        for batch, features in self._features(items):
+            if len(batch.items):
+                with torch.inference_mode(), torch_threads(1):
+                    hidden = self._network.hidden_layers(features)
+                    yield self._network.hash_layer.linear(hidden).double().cpu().numpy()
+
+    def _features(self, items: Any) -> Iterator[tuple[Features, torch.Tensor]]:
+        source = as_source(items)
+        expected = self._network.hidden_layers.in_features
+        for batch in self._extractor.batches(source):
+            if len(batch.items) and batch.values.shape[1] != expected:
+                raise BadInput(
+                    f"{source.name} has features of length {batch.values.shape[1]}, "
+                    f"but the model was trained on length {expected}."
+                )
+            yield batch, torch.from_numpy(np.array(batch.values)).to(self._device)
