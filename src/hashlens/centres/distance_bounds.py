@@ -27,6 +27,10 @@ def gilbert_varshamov_distance(classes: int, bits: int) -> int:
 
     Raises:
         BadInput: C or K is out of range.
+
+    Example:
+        >>> gilbert_varshamov_distance(100, 16)  # maximum_distance(100, 16) has 6
+        4
     """
     check_size(classes, bits)
     distance, ball = 0, 0
@@ -52,6 +56,10 @@ def distance_upper_bound(classes: int, bits: int) -> int:
 
     Raises:
         BadInput: C or K is out of range.
+
+    Example:
+        >>> distance_upper_bound(100, 16)  # which is reached
+        6
     """
     check_size(classes, bits)
     if classes <= 2:

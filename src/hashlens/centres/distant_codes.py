@@ -33,6 +33,11 @@ def maximum_distance(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]
 
     Raises:
         BadInput: C or K is out of range.
+
+    Example:
+        >>> from hashlens.centres import minimum_distance
+        >>> minimum_distance(maximum_distance(200, 16)), minimum_distance(maximum_distance(1000, 64))
+        (6, 28)
     """
     check_size(classes, bits)
     random = np.random.default_rng(seed)

@@ -31,6 +31,11 @@ def hadamard(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]:
 
     Raises:
         BadInput: C or K is out of range.
+
+    Example:
+        >>> codebook = hadamard(32, 16).astype(int)
+        >>> np.unique(codebook @ codebook.T).tolist()  # orthogonal, opposite, or the same
+        [-16, 0, 16]
     """
     check_size(classes, bits)
     order = next(n for n in range(bits, 4 * bits) if has_hadamard_matrix(n))

@@ -16,12 +16,18 @@ def bernoulli(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]:
     Args:
         classes: C, from 1 to 100,000 and at most 2^K.
         bits: K, from 8 to 1024.
+        seed: the same seed gives the same codes.
 
     Returns:
-        (C, K) int8 in {−1, +1}.
+        (C, K) int8 in {−1, +1} with distinct rows.
 
     Raises:
         BadInput: C or K is out of range, or C distinct rows do not exist.
+
+    Example:
+        >>> codebook = bernoulli(10, 64)
+        >>> codebook.shape, codebook.dtype, np.unique(codebook).tolist()
+        ((10, 64), dtype('int8'), [-1, 1])
     """
     check_size(classes, bits)
     random = np.random.default_rng(seed)

@@ -77,6 +77,12 @@ def semantic(similarity: ArrayLike, bits: int, min_distance: int | None = None, 
     Raises:
         BadInput: the similarity is not such a matrix, C or K is out of range, C distinct codes do not exist, or
             no codes at this distance were found; the message names the largest distance that was reached.
+
+    Example:
+        >>> similarity = [[1, 0.75, -0.5], [0.75, 1, -0.5], [-0.5, -0.5, 1]]
+        >>> codes = semantic(similarity, bits=64, min_distance=1).astype(int)
+        >>> (codes @ codes.T / 64).tolist()
+        [[1.0, 0.75, -0.5], [0.75, 1.0, -0.5], [-0.5, -0.5, 1.0]]
     """
     matrix = check_similarity(similarity)
     classes = len(matrix)
