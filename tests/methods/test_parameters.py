@@ -69,7 +69,7 @@ def test_every_method_takes_its_own_defaults_as_text(name: str) -> None:
     method = METHODS[name]
     settable = {key: str(held).lower() if held is None else str(held) for key, held in method.describe().items()}
     if "centres" in settable and settable["centres"] != "semantic":
-        for of_similarity in ("similarity", "taxonomy_weight", "min_distance"):
+        for of_similarity in ("similarity", "taxonomy_weight"):
             del settable[of_similarity]
     assert configure(method, settable).describe() == method.describe()
 
@@ -95,7 +95,6 @@ def test_a_codebook_is_read_from_a_file(tmp_path: Path) -> None:
         ("shc", {"min_distance": "2.5"}, "give a whole number or none"),
         ("shc", {"similarity": "taste"}, "'taste'"),
         ("orthohash", {"centres": "nowhere.npy"}, "nowhere.npy"),
-        ("orthohash", {"min_distance": "5"}, "semantic"),
         ("hashlens", {"centres": "hadamard", "similarity": "confusion"}, "semantic"),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from hashlens.centres import GENERATORS, check_codebook, semantic
+from hashlens.centres import make_codebook, needs_similarity
 from hashlens.errors import BadInput
 from hashlens.methods.settings import TrainingSettings
 from hashlens.objectives import Problem
@@ -79,13 +79,14 @@ class CentreMethod(Method):
     """A method that pulls codes towards hash centres.
 
     Attributes:
-        centres: name of a generator in :data:`hashlens.centres.GENERATORS`; ``"semantic"`` for centres that
-            follow ``similarity``; a (C, K) codebook; or ``None``, where the objective has no centres.
-        similarity: of the classes, for semantic centres: ``"confusion"`` (what a classifier confuses),
-            ``"class-means"`` (means of the classes' features), ``"taxonomy"``, or a (C, C) matrix.
+        centres: name of a generator in :data:`hashlens.centres.GENERATORS`, a (C, K) codebook, or ``None`` where
+            the objective has no centres.
+        similarity: of the classes, for centres that follow one, such as ``"semantic"``: ``"confusion"`` (what a
+            classifier confuses), ``"class-means"`` (means of the classes' features), ``"taxonomy"``, or a (C, C)
+            matrix.
         taxonomy_weight: share of the taxonomy in the similarity, from 0 to 1; the rest is ``similarity``.
-        min_distance: the least distance of two semantic centres; chosen by
-            :func:`hashlens.centres.semantic` where it is ``None``.
+        min_distance: the least distance of two centres, for generators that take one; they choose it themselves
+            where it is ``None``.
 
     Raises:
         BadInput: there is no such similarity, or the weight is out of range.
@@ -113,7 +114,7 @@ class CentreMethod(Method):
     @property
     def needs_similarity(self) -> bool:
         """Whether the centres follow a class similarity."""
-        return isinstance(self.centres, str) and self.centres == SEMANTIC
+        return self.centres is not None and needs_similarity(self.centres)
 
     @property
     def needs_distance(self) -> bool:
@@ -126,23 +127,15 @@ class CentreMethod(Method):
         """Hash centres for ``classes`` classes, (C, K) int8 in {−1, +1}.
 
         Args:
-            similarity: (C, C), needed for semantic centres.
+            similarity: (C, C), needed where centres follow one.
 
         Raises:
-            BadInput: there are none, the generator is unknown, or the given codebook does not fit.
+            BadInput: there are none, or what :func:`hashlens.centres.make_codebook` refuses.
         """
         if self.centres is None:
             raise BadInput(f"{type(self).__name__} without centres has no codebook.")
-        if not isinstance(self.centres, str):
-            return check_codebook(self.centres, classes, bits)
-        if self.centres == SEMANTIC:
-            if similarity is None:
-                raise BadInput("Semantic centres need a class similarity.")
-            return semantic(similarity, bits, self.min_distance, seed)
-        if self.centres not in GENERATORS:
-            names = ", ".join((*GENERATORS, SEMANTIC))
-            raise BadInput(f"There are no centres '{self.centres}'; use one of {names}.")
-        return GENERATORS[self.centres](classes, bits, seed)
+        followed = similarity if self.needs_similarity else None
+        return make_codebook(self.centres, classes, bits, seed, followed, self.min_distance)
 
 
 def plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from hashlens.errors import BadInput
 from hashlens.files import read_array
 from hashlens.methods.method import CentreMethod, Method
 
-OF_SEMANTIC_CENTRES = ("similarity", "taxonomy_weight", "min_distance")
+OF_SIMILARITY = ("similarity", "taxonomy_weight")
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", NoneType: "none"}
 
 
@@ -44,9 +44,11 @@ def configure(method: Method, given: Mapping[str, str]) -> Method:
             raise BadInput(f"{type(method).__name__} has no {name}; its parameters are {', '.join(hints)}.")
     configured = method.with_parameters({name: _value(name, text, hints[name]) for name, text in given.items()})
     if isinstance(configured, CentreMethod) and not configured.needs_similarity:
-        for name in OF_SEMANTIC_CENTRES:
+        for name in OF_SIMILARITY:
             if name in given:
-                raise BadInput(f"The {name} is of semantic centres; set centres to semantic too, or leave it out.")
+                raise BadInput(
+                    f"The {name} has no effect on these centres; set centres to semantic, or leave it out."
+                )
     return configured
 
 
