@@ -31,6 +31,10 @@ def class_distances(
 
     Raises:
         BadInput: a class is not in the taxonomy, or the array is not of this form.
+
+    Example:
+        >>> class_distances("folders", ["animals/cat", "animals/dog", "car"]).tolist()
+        [[0.0, 0.5, 1.0], [0.5, 0.0, 1.0], [1.0, 1.0, 0.0]]
     """
     relations = open_relations(taxonomy, class_names)
     return relations.distance_matrix(class_names) if isinstance(relations, Taxonomy) else relations
@@ -39,7 +43,15 @@ def class_distances(
 def open_relations(
     taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str], class_names: Sequence[str]
 ) -> Taxonomy | NDArray[np.float64]:
-    """What :func:`class_distances` takes, as a taxonomy or as (C, C) distances."""
+    """What :func:`class_distances` takes, as a taxonomy or as (C, C) float64 distances.
+
+    Raises:
+        BadInput: a class is not in the taxonomy, or the array is not one of distances between C classes.
+
+    Example:
+        >>> open_relations([[0, 1], [1, 0]], ["cat", "dog"]).tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
+    """
     if isinstance(taxonomy, str | os.PathLike) and os.fspath(taxonomy).endswith(".npy"):
         taxonomy = read_array(taxonomy, "class distances")
     if isinstance(taxonomy, str | os.PathLike):
@@ -64,6 +76,10 @@ def taxonomy_similarity(
 
     Raises:
         BadInput: as :func:`class_distances`, or there is only one class.
+
+    Example:
+        >>> taxonomy_similarity("folders", ["animals/cat", "animals/dog", "car"]).round(2).tolist()
+        [[1.0, 0.0, -0.75], [0.0, 1.0, -0.75], [-0.75, -0.75, 1.0]]
     """
     return normalize_similarity(1 - 2 * class_distances(taxonomy, class_names))
 

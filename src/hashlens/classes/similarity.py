@@ -34,6 +34,11 @@ def confusion_similarity(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.flo
 
     Raises:
         BadInput: shapes do not go together, logits are not finite, or a class has no item.
+
+    Example:
+        >>> logits = [[9, 5, 0], [4, 9, 0], [1, 1, 9]]  # the first two are taken for each other
+        >>> confusion_similarity(logits, [0, 1, 2]).round(1).tolist()
+        [[1.0, 1.0, 0.1], [1.0, 1.0, 0.1], [0.1, 0.1, 1.0]]
     """
     scores, marks = np.asarray(logits), np.asarray(labels)
     if scores.ndim != 2 or len(marks) != len(scores) or (marks.ndim == 2 and marks.shape != scores.shape):
@@ -75,6 +80,10 @@ def embedding_similarity(vectors: ArrayLike) -> NDArray[np.float64]:
 
     Raises:
         BadInput: the array has another shape or is not finite, or there is only one class.
+
+    Example:
+        >>> embedding_similarity([[1, 0.1], [1, -0.1], [-1, 0]]).round(1).tolist()
+        [[1.0, 0.5, -0.8], [0.5, 1.0, -0.8], [-0.8, -0.8, 1.0]]
     """
     array = np.asarray(vectors, np.float64)
     if array.ndim != 2 or len(array) < 2 or not np.isfinite(array).all():
@@ -96,6 +105,10 @@ def normalize_similarity(similarity: ArrayLike) -> NDArray[np.float64]:
 
     Raises:
         BadInput: it is not a finite (C, C) matrix with C ≥ 2.
+
+    Example:
+        >>> normalize_similarity([[0, 8, 1], [6, 0, 1], [2, 1, 0]]).round(2).tolist()
+        [[1.0, 1.0, 0.24], [1.0, 1.0, -0.09], [0.24, -0.09, 1.0]]
     """
     matrix = check_class_matrix(similarity, WHAT)
     if len(matrix) < 2:
@@ -112,9 +125,19 @@ def normalize_similarity(similarity: ArrayLike) -> NDArray[np.float64]:
 def check_similarity(similarity: ArrayLike, classes: int | None = None) -> NDArray[np.float64]:
     """A user's own class similarity as (C, C) float64.
 
+    Args:
+        similarity: (C, C) in [−1, 1], 1 where two classes are the same.
+        classes: C, if it is known.
+
     Raises:
         BadInput: it is not square, symmetric, finite, in [−1, 1] with 1 on the diagonal, or not for
             ``classes`` classes.
+
+    Example:
+        >>> check_similarity([[1, 0.5], [0.5, 0]])
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: A class similarity must be symmetric and 1 on the diagonal.
     """
     return check_class_matrix(similarity, WHAT, least=-1, most=1, diagonal=1, classes=classes)
 
@@ -127,8 +150,18 @@ def read_similarity(path: str | os.PathLike[str], class_names: Sequence[str]) ->
             first column are class names, in any order.
         class_names: C names.
 
+    Returns:
+        (C, C) float64, in the order of ``class_names``.
+
     Raises:
         BadInput: the file cannot be read, lacks a class, or does not hold a class similarity.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        ...     print(",cat,dog", "cat,1,0.5", "dog,0.5,1", sep="\\n", file=file, flush=True)
+        ...     similarity_class_names(file.name), read_similarity(file.name, ["dog", "cat"]).tolist()
+        (('cat', 'dog'), [[1.0, 0.5], [0.5, 1.0]])
     """
     path = Path(path)
     if path.suffix == ".npy":
@@ -150,7 +183,7 @@ def read_similarity(path: str | os.PathLike[str], class_names: Sequence[str]) ->
 
 
 def similarity_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The class names in the first line of a ``.csv`` file for :func:`read_similarity`.
+    """The class names in the first line of a ``.csv`` file for :func:`read_similarity`, which has an example.
 
     Raises:
         BadInput: the file cannot be read, or has no such line.

@@ -43,6 +43,13 @@ def read_taxonomy(path: str | os.PathLike[str], order: Order | None = None) -> T
     Raises:
         BadInput: the file cannot be read, a line does not hold a parent and a child, or the edges lead in a
             circle; it names the file and the line.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        ...     print("path,label,parent", "1.jpg,cat,pet", "2.jpg,dog,pet", sep="\\n", file=file, flush=True)
+        ...     read_taxonomy(file.name).edges
+        (('pet', 'cat'), ('pet', 'dog'))
     """
     path = Path(path)
     if order not in (None, "parent-child", "child-parent"):
@@ -81,8 +88,14 @@ def write_taxonomy(taxonomy: Taxonomy, path: str | os.PathLike[str]) -> None:
 
 
 def is_taxonomy_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is meant as a taxonomy and not as a table of images or features: a table is, if it has a
-    column ``parent``; text is, unless it has a column ``path``."""
+    """Whether a file is meant as a taxonomy and not as a table of images or features.
+
+    A table is, if it has a column ``parent``; text is, unless it has a column ``path``.
+
+    Example:
+        >>> is_taxonomy_file("features.npz")
+        False
+    """
     path = Path(path)
     if not path.is_file() or path.suffix == ".npz":
         return False

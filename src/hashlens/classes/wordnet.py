@@ -32,6 +32,10 @@ class Sense:
         gloss: what WordNet says of it.
         others: names of the meanings that the class name could have had besides.
         is_kind: the name itself is not in WordNet, and the class was taken to be a kind of ``synset``.
+
+    Example:
+        >>> Sense("n02123045", "tabby.n.01", "a cat with a grey or tawny coat").is_identifier
+        True
     """
 
     class_name: str
@@ -69,6 +73,12 @@ def wordnet_taxonomy(class_names: Sequence[str], senses: Mapping[str, str] | Non
 
     Raises:
         BadInput: WordNet is not on this machine, or does not know a class.
+
+    Example:
+        >>> print(wordnet_taxonomy(["cat", "dog", "car"]).to_text(limit=3))  # doctest: +SKIP
+        whole.n.02
+          artifact.n.01 … 12 below
+          living_thing.n.01 … 10 below
     """
     found = wordnet_senses(class_names, senses)
     chosen = sum(bool(sense.others) and sense.class_name not in (senses or {}) for sense in found)
@@ -108,6 +118,10 @@ def wordnet_senses(class_names: Sequence[str], senses: Mapping[str, str] | None 
 
     Raises:
         BadInput: WordNet is not on this machine, or does not know a class or a sense; a sense is for no class.
+
+    Example:
+        >>> [sense.synset for sense in wordnet_senses(["crane", "heron", "truck"])]  # doctest: +SKIP
+        ['crane.n.05', 'heron.n.02', 'truck.n.01']
     """
     given = dict(senses or {})
     for name in given:
@@ -137,7 +151,18 @@ def wordnet_senses(class_names: Sequence[str], senses: Mapping[str, str] | None 
 
 
 def senses_taxonomy(senses: Iterable[Sense]) -> Taxonomy:
-    """The part of WordNet above classes whose senses are known; see :func:`wordnet_taxonomy`."""
+    """The part of WordNet above classes whose senses are known; see :func:`wordnet_taxonomy`.
+
+    Args:
+        senses: one for each class, as :func:`wordnet_senses` gives them.
+
+    Raises:
+        BadInput: WordNet is not on this machine, or a class has the name of another meaning above it.
+
+    Example:
+        >>> senses_taxonomy(wordnet_senses(["cat", "dog", "car"])).leaves  # doctest: +SKIP
+        ('dog', 'cat', 'car')
+    """
     nouns = WordNetNouns.find()
     meant: dict[str, list[Sense]] = {}
     for sense in dict.fromkeys(senses):

@@ -20,7 +20,14 @@ Raw = bytes | NDArray[np.uint8]
 
 
 class UnreadableImage(Exception):
-    """An image that cannot be used; its text is the reason, without the file's name."""
+    """An image that cannot be used; its text is the reason, without the file's name.
+
+    Example:
+        >>> decode(b"words")
+        Traceback (most recent call last):
+        ...
+        hashlens.sources.decoding.UnreadableImage: not an image in a format that can be read
+    """
 
 
 def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
@@ -41,6 +48,10 @@ def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
     Raises:
         UnreadableImage: the bytes are empty, not an image, damaged or truncated, or there are over 100 million
             pixels.
+
+    Example:
+        >>> decode(np.full((2, 3), 255, np.uint8)).getpixel((0, 0))
+        (255, 255, 255)
     """
     if not isinstance(raw, bytes):
         check_size(raw.shape[1], raw.shape[0])

@@ -22,6 +22,15 @@ class ImageFiles(Source):
         root: keys are paths relative to it where possible.
         labels, class_names: see :class:`hashlens.sources.Source`.
         identity: of the source; the root's path by default.
+
+    Example:
+        >>> files = ImageFiles("pets", [Path("pets/cat/1.jpg"), Path("pets/dog/1.jpg")], Path("pets"))
+        >>> files.key(0), files.labels
+        ('cat/1.jpg', None)
+        >>> files.read(0)
+        Traceback (most recent call last):
+        ...
+        hashlens.sources.decoding.UnreadableImage: No such file or directory
     """
 
     def __init__(

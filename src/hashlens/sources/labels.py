@@ -22,6 +22,10 @@ def number_classes(names: Sequence[str | None]) -> tuple[NDArray[np.int64] | Non
 
     Returns:
         (N,) int64 class numbers, −1 for none, and the C class names; ``None`` and () if no item has a label.
+
+    Example:
+        >>> number_classes(["dog", "cat", None, "dog"])
+        (array([ 1,  0, -1,  1]), ('cat', 'dog'))
     """
     class_names = sorted({name for name in names if name})
     if not class_names:
@@ -31,7 +35,12 @@ def number_classes(names: Sequence[str | None]) -> tuple[NDArray[np.int64] | Non
 
 
 def multi_hot(label_sets: Sequence[Sequence[int]], classes: int) -> NDArray[np.bool_]:
-    """(N, C) bool from N lists of class numbers."""
+    """(N, C) bool from N lists of class numbers.
+
+    Example:
+        >>> multi_hot([[0, 2], []], classes=3).astype(int).tolist()
+        [[1, 0, 1], [0, 0, 0]]
+    """
     labels = np.zeros((len(label_sets), classes), bool)
     for row, numbers in enumerate(label_sets):
         labels[row, list(numbers)] = True
@@ -39,7 +48,13 @@ def multi_hot(label_sets: Sequence[Sequence[int]], classes: int) -> NDArray[np.b
 
 
 def number_label_sets(label_sets: Sequence[Sequence[str]]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """(N, C) bool from N lists of class names, and the C names in sorted order."""
+    """(N, C) bool from N lists of class names, and the C names in sorted order.
+
+    Example:
+        >>> marks, names = number_label_sets([["sea", "sky"], ["sea"]])
+        >>> marks.astype(int).tolist(), names
+        ([[1, 1], [1, 0]], ('sea', 'sky'))
+    """
     class_names = tuple(sorted({name for names in label_sets for name in names}))
     number = {name: index for index, name in enumerate(class_names)}
     return multi_hot([[number[name] for name in names] for names in label_sets], len(class_names)), class_names
@@ -54,6 +69,10 @@ def share_numbering(
 
     Returns:
         The two label arrays and the names in their common numbering.
+
+    Example:
+        >>> share_numbering(np.array([0, 1]), ["cat", "dog"], np.array([0, -1]), ["dog"])
+        (array([0, 1]), array([ 1, -1]), ('cat', 'dog'))
     """
     names = tuple(dict.fromkeys([*first_names, *second_names]))
     number = {name: index for index, name in enumerate(names)}
@@ -73,7 +92,12 @@ def share_numbering(
 
 
 def as_multi_hot(labels: Labels, classes: int) -> NDArray[np.bool_]:
-    """(N, C) bool from labels of either kind; −1 becomes a row without labels."""
+    """(N, C) bool from labels of either kind; −1 becomes a row without labels.
+
+    Example:
+        >>> as_multi_hot(np.array([1, -1]), classes=2).astype(int).tolist()
+        [[0, 1], [0, 0]]
+    """
     if labels.ndim == 2:
         return labels.astype(bool)
     wide = np.zeros((len(labels), classes), bool)
@@ -83,10 +107,19 @@ def as_multi_hot(labels: Labels, classes: int) -> NDArray[np.bool_]:
 
 
 def class_names_from(values: NDArray[np.generic], names: Sequence[str] | None, where: str) -> tuple[str, ...]:
-    """Check that integer labels fit the names given for them.
+    """Check that integer labels fit the names given for them, and make up names where there are none.
+
+    Args:
+        values: class numbers, −1 for none.
+        names: C names, in the order of the numbers, or none.
+        where: the labels come from, for the message.
+
+    Example:
+        >>> class_names_from(np.array([0, 2]), None, "a.npz")
+        ('0', '1', '2')
 
     Raises:
-        BadInput: a label is below −1 or beyond the names; ``where`` says in which file.
+        BadInput: a label is below −1 or beyond the names.
     """
     low, high = (int(values.min()), int(values.max())) if values.size else (0, NO_LABEL)
     if names is None:

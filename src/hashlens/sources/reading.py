@@ -19,6 +19,11 @@ def find_unreadable(source: Source, progress: Progress | None = None) -> list[Sk
 
     Args:
         progress: told of every image; silent by default.
+
+    Example:
+        >>> from hashlens.sources import as_source
+        >>> [str(skipped) for skipped in find_unreadable(as_source([b"", b"words"]))]
+        ['image #0: the file is empty', 'image #1: not an image in a format that can be read']
     """
 
     def check(item: int) -> Skipped | None:

@@ -22,6 +22,13 @@ def read_vectors(what: str, source: Source) -> NDArray[np.float32]:
 
     Raises:
         BadInput: the file or column cannot be read, or does not hold a vector for each item.
+
+    Example:
+        >>> from hashlens.sources import as_source
+        >>> read_vectors("captions", as_source(["cat.jpg", "dog.jpg"]))
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: paths has no columns of vectors; give the vectors of its items as a .npy file.
     """
     if not what.endswith(".npy"):
         return source.vectors(what)
