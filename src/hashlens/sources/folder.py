@@ -69,19 +69,19 @@ def _inside(split: str) -> PurePath:
 def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
     """What lies in a folder and below, but for folders, and whether it is read like a file."""
     # Each folder with its real path and those of the folders it lies in. Folders come to the front and links to the
-    # back, so that what lies in the root is named by its own place before links bring it in again.
+    # back, so that what lies in the root is named by its own folder before links bring it in again.
     waiting = deque([(str(root), os.path.realpath(root), frozenset[str]())])
     followed: set[str] = set()
     while waiting:
-        place, real, above = waiting.popleft()
+        folder, real, above = waiting.popleft()
         if real in above:
             continue
         try:
-            with os.scandir(place) as listing:
+            with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             raise BadInput(
-                f"The folder {place} cannot be read ({error.strerror}), so its images would be missing; "
+                f"The folder {folder} cannot be read ({error.strerror}), so its images would be missing; "
                 "make it readable, or move it elsewhere."
             ) from None
         for entry in entries:

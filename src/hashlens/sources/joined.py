@@ -27,28 +27,28 @@ class JoinedImages(Source):
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def _place(self, item: int) -> tuple[Source, int]:
+    def _part_of(self, item: int) -> tuple[Source, int]:
         part = int(np.searchsorted(self._ends, item, side="right"))
         return self._parts[part], item - int(self._ends[part - 1] if part else 0)
 
     def key(self, item: int) -> str:
-        part, place = self._place(item)
-        return part.key(place)
+        part, position = self._part_of(item)
+        return part.key(position)
 
     def location(self, item: int) -> str:
-        part, place = self._place(item)
-        return part.location(place)
+        part, position = self._part_of(item)
+        return part.location(position)
 
     def fingerprint(self, item: int) -> tuple[int, int]:
-        part, place = self._place(item)
-        return part.fingerprint(place)
+        part, position = self._part_of(item)
+        return part.fingerprint(position)
 
     def vectors(self, column: str) -> NDArray[np.float32]:
         return np.concatenate([part.vectors(column) for part in self._parts])
 
     def read(self, item: int) -> bytes | NDArray[Any]:
-        part, place = self._place(item)
-        return part.read(place)
+        part, position = self._part_of(item)
+        return part.read(position)
 
 
 def _join_labels(parts: Sequence[Source]) -> tuple[Labels | None, tuple[str, ...]]:
