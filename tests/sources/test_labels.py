@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hashlens.errors import BadInput
+from hashlens.sources import FeatureArray, ImageArray
 from hashlens.sources.labels import (
     NO_LABEL,
     Labels,
@@ -18,6 +21,7 @@ from hashlens.sources.labels import (
     number_label_sets,
     share_numbering,
 )
+from refusals import is_one_sentence
 
 NAMES = st.lists(st.text("abcd", min_size=1, max_size=2), unique=True, max_size=5)
 
@@ -110,3 +114,72 @@ def test_numbers_name_themselves_where_no_names_are_given(dtype: type) -> None:
 def test_numbers_without_a_name_are_refused(values: list[int], names: list[str] | None) -> None:
     with pytest.raises(BadInput, match=r"^here has labels .*\.$"):
         class_names_from(np.array(values), names, "here")
+
+
+@pytest.mark.parametrize(
+    ("labels", "class_names", "names"),
+    [
+        ([1, -1, 0], ("cat", "dog"), [["dog"], [], ["cat"]]),
+        (np.array([2, 0, 2], np.uint8), (), [["2"], ["0"], ["2"]]),
+        (["dog", "", "cat"], (), [["dog"], [], ["cat"]]),
+        ([[1, 0], [1, 1], [0, 0]], ("cat", "dog"), [["cat"], ["cat", "dog"], []]),
+        ([[0.0, 1.0]] * 3, (), [["1"]] * 3),
+        (["", "", ""], (), [[], [], []]),
+    ],
+)
+def test_a_source_takes_labels_in_any_form(
+    labels: Any, class_names: tuple[str, ...], names: list[list[str]]
+) -> None:
+    for source in (
+        FeatureArray("mine", np.eye(3), labels, class_names),
+        ImageArray("mine", np.zeros((3, 2, 2), np.uint8), labels, class_names),
+    ):
+        assert [source.label_names(item) for item in range(3)] == names
+        assert [source.select([2, 1]).label_names(item) for item in (0, 1)] == [names[2], names[1]]
+        assert source.labels is None or source.labels.dtype in (np.int64, bool)
+
+
+@pytest.mark.parametrize(
+    ("labels", "class_names", "says"),
+    [
+        ([0, 1], (), "3 items, but 2 labels"),
+        ([0, 1, 2], ("cat", "dog"), "from 0 to 2, but names for 2 classes"),
+        ([0, -2, 1], (), "-2"),
+        ([0.5, 1, 2], (), "must hold labels"),
+        ([True, False, True], (), "must hold labels"),
+        ([[0, 2]] * 3, (), "must hold labels"),
+        ([[0, 1]] * 3, ("cat",), "2 label columns, but 1 class names"),
+        (np.zeros((3, 1, 1), int), (), "must hold labels"),
+    ],
+)
+def test_a_source_refuses_what_are_no_labels_of_its_items(
+    labels: Any, class_names: tuple[str, ...], says: str
+) -> None:
+    with pytest.raises(BadInput, match=says) as refusal:
+        FeatureArray("mine", np.eye(3), labels, class_names)
+    assert is_one_sentence(refusal)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FeatureArray("mine", np.ones(3)),
+        lambda: FeatureArray("mine", np.ones((3, 0))),
+        lambda: FeatureArray("mine", [["a"]]),
+        lambda: FeatureArray("mine", [[np.nan]]),
+        lambda: ImageArray("mine", np.ones((3, 4, 4))),
+        lambda: ImageArray("mine", np.ones((3, 4, 4, 4), np.uint8)),
+        lambda: ImageArray("mine", np.ones((3, 4), np.uint8)),
+    ],
+)
+def test_a_source_refuses_what_are_no_items(make: Any) -> None:
+    with pytest.raises(BadInput, match="mine") as refusal:
+        make()
+    assert is_one_sentence(refusal)
+
+
+@pytest.mark.parametrize("items", [[3], [-1], [0.5], [[0, 1]], ["a"], 0])
+def test_items_that_are_not_there_cannot_be_chosen(items: Any) -> None:
+    with pytest.raises(BadInput, match="Items are") as refusal:
+        FeatureArray("mine", np.eye(3)).select(items)
+    assert is_one_sentence(refusal)

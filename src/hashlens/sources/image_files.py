@@ -7,9 +7,10 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from numpy.typing import ArrayLike
+
 from hashlens.errors import BadInput
 from hashlens.sources.decoding import UnreadableImage
-from hashlens.sources.labels import Labels
 from hashlens.sources.opener import Opener
 from hashlens.sources.source import NO_FINGERPRINT, Source
 
@@ -38,7 +39,7 @@ class ImageFiles(Source):
         name: str,
         paths: Sequence[Path],
         root: Path,
-        labels: Labels | None = None,
+        labels: ArrayLike | None = None,
         class_names: Sequence[str] = (),
         identity: str | None = None,
     ) -> None:

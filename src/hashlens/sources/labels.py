@@ -5,13 +5,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hashlens.errors import BadInput
 
 NO_LABEL = -1
 
 Labels = NDArray[np.int64] | NDArray[np.bool_]  # (N,) class numbers, or (N, C) multi-hot
+
+
+def number_labels(
+    labels: ArrayLike, class_names: Sequence[str] | None, where: str
+) -> tuple[Labels | None, tuple[str, ...]]:
+    """Labels in any of the forms in which arrays hold them.
+
+    Args:
+        labels: (N,) integers, −1 for none; (N,) strings, "" for none; or (N, C) of 0 and 1 for label sets.
+        class_names: C names for integers or label sets, in their order, or none, which makes names of the numbers.
+        where: what holds the labels, for messages.
+
+    Returns:
+        (N,) int64 class numbers or (N, C) bool, and the C class names; ``None`` and () if all strings are empty.
+
+    Raises:
+        BadInput: they are none of these, or do not fit the names.
+
+    Example:
+        >>> number_labels(["dog", "cat", ""], None, "mine")
+        (array([ 1,  0, -1]), ('cat', 'dog'))
+        >>> number_labels([0, 2], None, "mine")
+        (array([0, 2]), ('0', '1', '2'))
+    """
+    array = np.asarray(labels)
+    if array.ndim == 2 and (array.dtype == bool or np.isin(array, (0, 1)).all()):
+        if class_names is not None and len(class_names) != array.shape[1]:
+            raise BadInput(f"{where} has {array.shape[1]} label columns, but {len(class_names)} class names.")
+        return array.astype(bool, copy=False), tuple(map(str, class_names or range(array.shape[1])))
+    if array.ndim == 1 and np.issubdtype(array.dtype, np.integer):
+        return array.astype(np.int64, copy=False), class_names_from(array, class_names, where)
+    if array.ndim == 1 and array.dtype.kind in "US":
+        return number_classes([str(name) for name in array.astype(str)])
+    raise BadInput(
+        f"{where} must hold labels as (N,) integers or strings or as (N, C) of 0 and 1, not {array.dtype} of shape "
+        f"{array.shape}."
+    )
 
 
 def number_classes(names: Sequence[str | None]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:

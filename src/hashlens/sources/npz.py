@@ -12,8 +12,8 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
-from hashlens.sources.feature_array import FeatureArray
-from hashlens.sources.labels import Labels, class_names_from, number_classes
+from hashlens.sources.feature_array import FeatureArray, check_features
+from hashlens.sources.labels import Labels, number_labels
 from hashlens.sources.opener import Opener, is_file_named
 from hashlens.sources.source import Source, identity_of
 
@@ -43,15 +43,7 @@ def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
         raise BadInput(f"{path} is not a .npz file of plain arrays ({error}).") from None
     if "x" not in arrays:
         raise BadInput(f"{path} needs an array 'x' of features; it has {', '.join(arrays) or 'none'}.")
-    features = arrays["x"]
-    if features.ndim != 2 or not (
-        np.issubdtype(features.dtype, np.floating) or np.issubdtype(features.dtype, np.integer)
-    ):
-        raise BadInput(f"{path}: 'x' must be (N, D) numbers, not {features.dtype} of shape {features.shape}.")
-    features = np.ascontiguousarray(features, np.float32)
-    bad_rows = np.flatnonzero(~np.isfinite(features).all(1))
-    if len(bad_rows):
-        raise BadInput(f"{path}: row {bad_rows[0]} of 'x' holds NaN or infinity ({len(bad_rows)} such rows).")
+    features = check_features(arrays["x"], f"{path}: 'x'")
     labels, class_names = _labels(arrays, path)
     source: Source = FeatureArray(str(path), features, labels, class_names, identity_of(path, split))
     if split is not None:
@@ -75,13 +67,4 @@ def _labels(arrays: dict[str, NDArray[np.generic]], path: Path) -> tuple[Labels 
     y, names = arrays["y"], arrays.get("class_names")
     if y.ndim and len(y) != len(arrays["x"]):
         raise BadInput(f"{path} has {len(arrays['x'])} rows in 'x', but {len(y)} in 'y'.")
-    declared = None if names is None else [str(name) for name in names]
-    if y.ndim == 2 and (y.dtype == bool or np.isin(y, (0, 1)).all()):
-        if declared is not None and len(declared) != y.shape[1]:
-            raise BadInput(f"{path} has {y.shape[1]} label columns, but {len(declared)} class names.")
-        return y.astype(bool), tuple(declared or map(str, range(y.shape[1])))
-    if y.ndim == 1 and np.issubdtype(y.dtype, np.integer):
-        return y.astype(np.int64), class_names_from(y, declared, str(path))
-    if y.ndim == 1 and y.dtype.kind in "US":
-        return number_classes([str(name) for name in y.astype(str)])
-    raise BadInput(f"{path}: 'y' must be (N,) integers or strings or (N, C) of 0 and 1, not {y.dtype} {y.shape}.")
+    return number_labels(y, None if names is None else [str(name) for name in names], f"{path}: 'y'")

@@ -96,17 +96,15 @@ def as_source(items: Any) -> Source:
     if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim == 4 and items.shape[3] == 3:
         return ImageArray("pixels", items)
     try:
-        features: np.ndarray = np.asarray(items, np.float32)
+        features = np.asarray(items, np.float32)
+        if features.size or features.ndim == 2:
+            return FeatureArray("features", features[None] if features.ndim == 1 else features)
     except (TypeError, ValueError, RuntimeError):  # the last of a tensor that keeps its gradient
-        features = np.empty(0)
-    if features.ndim == 1:
-        features = features[None]
-    if features.ndim != 2 or not features.shape[1] or not np.isfinite(features).all():
-        raise BadInput(
-            f"Cannot use {type(items).__name__} as images or features; give a source, paths, bytes of image files, "
-            "PIL images, (H, W, 3) uint8 pixels, or finite (N, D) features."
-        )
-    return FeatureArray("features", features)
+        pass
+    raise BadInput(
+        f"Cannot use {type(items).__name__} as images or features; give a source, paths, bytes of image files, PIL "
+        "images, (H, W, 3) uint8 pixels, or finite (N, D) features."
+    )
 
 
 def _asked() -> list[str]:

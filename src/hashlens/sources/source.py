@@ -15,7 +15,7 @@ from PIL import Image
 
 from hashlens.errors import BadInput
 from hashlens.sources.decoding import UnreadableImage, decode
-from hashlens.sources.labels import NO_LABEL, Labels
+from hashlens.sources.labels import NO_LABEL, Labels, number_labels
 
 EVERYTHING = slice(None)
 NO_FINGERPRINT = (-1, -1)  # of what cannot be read
@@ -51,14 +51,19 @@ class Source(ABC):
 
     Args:
         name: what the user called it.
-        labels: (N,) int64 class numbers, −1 for an item without one; (N, C) bool where items have label sets;
-            ``None`` where the source knows no labels at all.
+        labels: (N,) class numbers, −1 for an item without one, or class names; (N, C) of 0 and 1 where items have
+            label sets; ``None`` where the source knows no labels at all.
         class_names: C names, in the order of the class numbers; the numbers where none are given.
         identity: a name for the whole source, unique on this machine, that stays the same from run to run;
             ``name`` by default.
 
     Attributes:
-        name, labels, class_names, identity: as given.
+        name, identity: as given.
+        labels: (N,) int64 or (N, C) bool, or ``None``.
+        class_names: C names.
+
+    Raises:
+        BadInput: the labels are none of these, or do not fit the names.
 
     Example:
         >>> class Shades(Source):
@@ -78,17 +83,16 @@ class Source(ABC):
     def __init__(
         self,
         name: str,
-        labels: Labels | None = None,
+        labels: ArrayLike | None = None,
         class_names: Sequence[str] = (),
         identity: str | None = None,
     ) -> None:
         self.name = name
         self.identity = identity or name
-        self.labels = labels
-        if labels is not None and not class_names:
-            count = labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=NO_LABEL)) + 1
-            class_names = [str(number) for number in range(count)]
+        self.labels: Labels | None = None
         self.class_names = tuple(class_names)
+        if labels is not None:
+            self.labels, self.class_names = number_labels(labels, class_names or None, name)
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -151,7 +155,7 @@ class Source(ABC):
         """The source that holds only these items (numbers or a boolean mask), in this order.
 
         Raises:
-            BadInput: the mask is of another length.
+            BadInput: the mask is of another length, or there are no such items.
         """
         return Selection(self, numbers_of(items, len(self)))
 
@@ -181,6 +185,11 @@ class Source(ABC):
         if self.labels is None:
             return np.zeros(len(self), bool)
         return np.asarray(self.labels.any(1) if self.multi_label else self.labels != NO_LABEL)
+
+    def check_label_count(self) -> None:
+        """Raise ``BadInput`` unless there are as many labels as items, for sources that are given both."""
+        if self.labels is not None and len(self.labels) != len(self):
+            raise BadInput(f"{self.name} has {len(self)} items, but {len(self.labels)} labels; give one for each.")
 
     def __repr__(self) -> str:
         classes = f", {len(self.class_names)} classes" if self.class_names else ""
@@ -234,14 +243,18 @@ def numbers_of(items: ArrayLike, count: int) -> NDArray[np.int64]:
     """Items that are given as numbers or as a mask, as numbers.
 
     Raises:
-        BadInput: the mask is not of length ``count``.
+        BadInput: the mask is not of length ``count``, or there are no such items.
     """
     array = np.asarray(items)
     if array.dtype == bool:
         if array.shape != (count,):
             raise BadInput(f"A mask of shape {array.shape} does not fit {count} items.")
         return np.flatnonzero(array)
-    return array.astype(np.int64)
+    if array.size and (array.ndim != 1 or array.dtype.kind not in "iu"):
+        raise BadInput(f"Items are chosen by (n,) numbers or a mask, not by {array.dtype} of shape {array.shape}.")
+    if array.size and not 0 <= array.min() <= array.max() < count:
+        raise BadInput(f"Items are numbered from 0 to {count - 1}, not from {array.min()} to {array.max()}.")
+    return array.reshape(-1).astype(np.int64)
 
 
 def identity_of(path: Path, split: str | None) -> str:
