@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,18 @@ def test_a_list_with_what_cannot_be_read_tells_the_reason_of_each(tmp_path: Path
             source.image(item)
         assert len(source.fingerprint(item)) == 2
     assert shades(source.select([5])) == [3]
+
+
+def test_one_opened_image_may_be_read_by_several_threads_at_once() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)).save(buffer, "PNG")
+    for _ in range(3):
+        opened = Image.open(io.BytesIO(buffer.getvalue()))
+        lists = [as_source([opened] * 2), as_source(opened)]
+        reads = [(source, item) for source in lists for item in range(len(source))]
+        with ThreadPoolExecutor(3) as pool:
+            sums = set(pool.map(lambda read: int(np.asarray(read[0].image(read[1])).sum()), reads))
+        assert sums == {int(np.asarray(Image.open(io.BytesIO(buffer.getvalue()))).sum())}
 
 
 def test_the_identity_of_a_list_is_that_of_its_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from PIL import Image
 from hashlens.sources.decoding import upright_rgb
 from hashlens.sources.image_files import fingerprint_of, read_file
 from hashlens.sources.source import Source
+
+# Pillow loads an opened image when its pixels are asked for; two threads that ask at once spoil it for each other.
+LOADING = [threading.Lock() for _ in range(64)]
 
 
 class ImageList(Source):
@@ -46,7 +50,10 @@ class ImageList(Source):
         image = self._images[item]
         if isinstance(image, Path):
             return read_file(image)
-        return np.asarray(upright_rgb(image)) if isinstance(image, Image.Image) else image
+        if not isinstance(image, Image.Image):
+            return image
+        with LOADING[id(image) // 16 % len(LOADING)]:
+            return np.asarray(upright_rgb(image))
 
     def key(self, item: int) -> str:
         image = self._images[item]
