@@ -44,15 +44,21 @@ class Registry(Generic[T]):
 
         return add
 
+    def remove(self, name: str) -> None:
+        """Forget what has this name.
+
+        Raises:
+            BadInput: nothing has it.
+        """
+        del self._things[self._known(name)]
+
     def __getitem__(self, name: str) -> T:
         """The thing of that name.
 
         Raises:
             BadInput: there is none; the message names those that there are.
         """
-        if name not in self._things:
-            raise BadInput(f"There is no {self.kind} '{name}'; use one of {', '.join(self._things)}.")
-        return self._things[name]
+        return self._things[self._known(name)]
 
     def __contains__(self, name: object) -> bool:
         return name in self._things
@@ -60,5 +66,14 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._things)
 
+    def values(self) -> list[T]:
+        """The things themselves, in the order in which they were added."""
+        return list(self._things.values())
+
     def __len__(self) -> int:
         return len(self._things)
+
+    def _known(self, name: str) -> str:
+        if name not in self._things:
+            raise BadInput(f"There is no {self.kind} '{name}'; use one of {', '.join(self._things)}.")
+        return name

@@ -1,6 +1,21 @@
 """Retrieval metrics that are exact under ties, and statistics of codes."""
 
+from hashlens.metrics import discounted_gain  # noqa: F401 - adds its metric to the table
 from hashlens.metrics.code_statistics import code_statistics
 from hashlens.metrics.evaluation import evaluate, mean_average_precision
+from hashlens.metrics.metric import METRICS, Figure, GradedGroups, Groups, Metric, register
+from hashlens.metrics.report import Difference, Report
 
-__all__ = ["code_statistics", "evaluate", "mean_average_precision"]
+__all__ = [
+    "METRICS",
+    "Difference",
+    "Figure",
+    "GradedGroups",
+    "Groups",
+    "Metric",
+    "Report",
+    "code_statistics",
+    "evaluate",
+    "mean_average_precision",
+    "register",
+]

@@ -11,18 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from hashlens.classes import Taxonomy, check_class_distances, open_relations
 from hashlens.codes.packing import as_packed
-from hashlens.compute.kernels import compiled
 from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 from hashlens.errors import BadInput
+from hashlens.metrics.average_precision import average_precisions
 from hashlens.metrics.code_statistics import code_statistics
-from hashlens.metrics.hierarchical import hierarchical_scores
+from hashlens.metrics.hierarchical import GradedComparison, hierarchical_precisions
 from hashlens.metrics.histograms import TASKS_PER_THREAD, Comparison
+from hashlens.metrics.metric import METRICS, GradedGroups, Groups, Metric
+from hashlens.metrics.precision import precisions
 from hashlens.metrics.relevance import relevance
-from hashlens.metrics.ties import average_precision, expected_hits, normalized_discounted_gain
+from hashlens.metrics.report import Report
 
 QUERIES_AT_ONCE = 2048
 CURVE_POINTS = 60
-RADIUS = 2
 SIMILARITIES = {"": "similarity", "/wup": "wu_palmer_similarity"}  # by the suffix of their figures
 
 
@@ -35,7 +36,7 @@ def evaluate(
     taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     bits: int | None = None,
-) -> dict[str, Any]:
+) -> Report:
     """Judge codes by how well searching the database with the queries finds what is relevant.
 
     Hamming distances tie often. Every figure is the exact expectation over a uniformly random order of the
@@ -47,7 +48,7 @@ def evaluate(
 
     Args:
         query_codes, database_codes: (Q, ceil(K/8)) and (N, ceil(K/8)) uint8 packed codes, or (·, K) ±1 or
-            continuous codes.
+            continuous codes, of which the signs count.
         query_labels, database_labels: (·,) classes (integers, −1 for none, or strings) or (·, C) multi-hot;
             relevant is what has the same class, or shares a label.
         at: ranking depths; ``None`` is the whole database. A depth beyond N counts the N there are. By default
@@ -59,13 +60,11 @@ def evaluate(
         bits: K, where the codes are packed and K is not a multiple of 8.
 
     Returns:
-        A dictionary that JSON can hold. For every k in ``at`` ("all" for ``None``): ``mAP@k``,
-        ``mAP@k/worst``, ``mAP@k/best`` and ``ndcg@k`` (binary gains), and, but for "all", ``precision@k``
-        and ``recall@k``. With ``taxonomy`` also ``mAHP@k`` and ``HP@k``, see
-        :func:`hashlens.metrics.hierarchical.hierarchical_scores`, where the similarity of two classes is
-        1 − their distance; and, but for a matrix of distances, ``mAHP@k/wup`` and ``HP@k/wup`` by Wu–Palmer
-        similarity. ``precision@radius2``: share of relevant items within distance 2, 0 for a query that finds
-        none there. ``curves``: ``precision_recall`` over distance thresholds, ``precision_at_k``, ``distances``
+        The figures of every metric in :data:`hashlens.metrics.METRICS`, for every depth in ``at`` where they have
+        one (their meanings stand in ``docs/metrics.md``); those that need class distances only with ``taxonomy``,
+        and again by Wu–Palmer similarity under a name that ends in ``/wup``, unless ``taxonomy`` is a matrix of
+        distances.
+        Besides: ``curves``: ``precision_recall`` over distance thresholds, ``precision_at_k``, ``distances``
         of relevant and irrelevant pairs, and ``hierarchical_precision_at_k`` with ``taxonomy``.
         ``codes``: the database's :func:`code_statistics`. ``queries``, ``database``, ``bits``, and
         ``queries_without_relevant`` (queries with nothing to find; they count as 0).
@@ -73,69 +72,193 @@ def evaluate(
     Raises:
         BadInput: shapes that do not go together, no queries, an empty database, a depth below 1, or a class
             that is not in the taxonomy.
+
+    Example:
+        >>> codes = np.array([[0b00000000], [0b00000001], [0b11111111]], np.uint8)
+        >>> report = evaluate(codes, ["cat", "cat", "dog"], codes, ["cat", "cat", "dog"], at=(2, None))
+        >>> report["mAP@2"], report["precision@2"]
+        (1.0, 0.8333333333333334)
     """
     if at is None:
         at = (100, 1000, None) if taxonomy is None else (100, 250, 1000, None)
     depths = _depths(at)
-    compared = _compare(query_codes, query_labels, database_codes, database_labels, bits)
-    count, size = compared.queries, compared.size
-    curve = _curve_depths(size, max([1000, *(k for k in depths if k is not None)]))
-    sums = _Sums(len(depths), compared.bits + 1, len(curve))
-    cuts = np.array([size if k is None else min(k, size) for k in depths], np.int64)
-    discounts = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, int(cuts.max(initial=1)) + 2)))])
-    for first in range(0, count, QUERIES_AT_ONCE):
-        totals, relevants = compared.histograms(first, min(first + QUERIES_AT_ONCE, count))
-        sums.add(totals, relevants, cuts, curve, discounts)
-
-    report: dict[str, Any] = {}
-    for depth, scores in zip(depths, sums.scores / count, strict=True):
-        name = "all" if depth is None else str(depth)
-        expected, worst, best, gain, precision, recall = (float(score) for score in scores)
-        report |= {f"mAP@{name}": expected, f"mAP@{name}/worst": worst, f"mAP@{name}/best": best}
-        if depth is not None:
-            report |= {f"precision@{name}": precision, f"recall@{name}": recall}
-        report[f"ndcg@{name}"] = gain
-    radius_precision, radius_recall = sums.precision_at_radius / count, sums.recall_at_radius / count
-    report[f"precision@radius{RADIUS}"] = float(radius_precision[min(RADIUS, compared.bits)])
-    within, between = sums.relevant, sums.total - sums.relevant
-    report["curves"] = {
-        "precision_recall": {
-            "radius": list(range(len(within))),
-            "precision": radius_precision.tolist(),
-            "recall": radius_recall.tolist(),
-        },
-        "precision_at_k": {"k": curve.tolist(), "precision": (sums.precision_at_k / count).tolist()},
-        "distances": {
-            "distance": list(range(len(within))),
-            "relevant": within.tolist(),
-            "irrelevant": between.tolist(),
-        },
-    }
+    queries, database, bits = _packed(query_codes, query_labels, database_codes, database_labels, bits)
+    compared = Comparison(queries, database, bits, relevance(query_labels, database_labels))
+    curve = _curve_depths(compared.size, max([1000, *(k for k in depths if k is not None)]))
+    table = _Table(depths, compared.queries, compared.size)
+    sums = _Sums(bits + 1, len(curve))
+    suffixes: list[str] = []
+    graded = None
     if taxonomy is not None:
         similarities, query_numbers, database_numbers = _hierarchy(taxonomy, classes, query_labels, database_labels)
-        hierarchical = hierarchical_scores(
-            as_packed(query_codes, bits)[0], query_numbers, as_packed(database_codes, bits)[0], database_numbers,
-            compared.bits, np.stack(list(similarities.values())), np.concatenate([cuts, curve]),
-        )  # fmt: skip
-        curves: dict[str, list[float]] = {}
-        for kind, suffix in enumerate(similarities):
-            for place, depth in enumerate(depths):
-                name = "all" if depth is None else str(depth)
-                report[f"mAHP@{name}{suffix}"] = float(hierarchical.average_precision[kind, place])
-                report[f"HP@{name}{suffix}"] = float(hierarchical.precision[kind, place])
-            curves[SIMILARITIES[suffix]] = hierarchical.precision[kind, len(cuts) :].tolist()
-        report["curves"]["hierarchical_precision_at_k"] = {"k": curve.tolist(), **curves}
-    report["codes"] = code_statistics(database_codes, compared.bits) | {
-        "mean_distance_relevant": _mean_level(within),
-        "mean_distance_irrelevant": _mean_level(between),
+        suffixes = list(similarities)
+        graded = GradedComparison(
+            queries, query_numbers, database, database_numbers, bits, np.stack(list(similarities.values()))
+        )
+    graded_curves = np.zeros((len(suffixes), len(curve)))
+    for first in range(0, compared.queries, QUERIES_AT_ONCE):
+        last = min(first + QUERIES_AT_ONCE, compared.queries)
+        groups = Groups(*compared.histograms(first, last))
+        table.add("relevance", first, groups)
+        sums.add(groups, curve)
+        if graded is not None:
+            for kind, graded_groups in enumerate(graded.groups(first, last)):
+                table.add("class distance", first, graded_groups, suffixes[kind])
+                graded_curves[kind] += _in_threads(hierarchical_precisions, graded_groups, curve, 2)[..., 0].sum(0)
+
+    per_query = table.per_query()
+    content: dict[str, Any] = {name: float(values.mean()) for name, values in per_query.items()}
+    content["curves"] = sums.curves(curve, compared.queries)
+    if graded is not None:
+        means = {SIMILARITIES[suffix]: row.tolist() for suffix, row in zip(suffixes, graded_curves, strict=True)}
+        for name, row in means.items():
+            means[name] = [value / compared.queries for value in row]
+        content["curves"]["hierarchical_precision_at_k"] = {"k": curve.tolist(), **means}
+    content["codes"] = code_statistics(database, bits) | sums.mean_distances()
+    content |= {
+        "queries": compared.queries,
+        "database": compared.size,
+        "bits": bits,
+        "queries_without_relevant": sums.without_relevant,
     }
-    report |= {
-        "queries": count,
-        "database": size,
-        "bits": compared.bits,
-        "queries_without_relevant": int(sums.without_relevant),
-    }
-    return report
+    return Report(content, per_query)
+
+
+def mean_average_precision(
+    query_codes: ArrayLike,
+    query_labels: ArrayLike,
+    database_codes: ArrayLike,
+    database_labels: ArrayLike,
+    k: int | None = None,
+    bits: int | None = None,
+    leave_one_out: bool = False,
+) -> float:
+    """mAP@k alone, as :func:`evaluate` defines it.
+
+    Args:
+        leave_one_out: the queries are the database itself, in the same order; each looks for the others.
+
+    Raises:
+        BadInput: as :func:`evaluate`.
+
+    Example:
+        >>> codes = np.array([[0b00000000], [0b00000001], [0b11111111]], np.uint8)
+        >>> mean_average_precision(codes[:1], [0], codes, [0, 1, 0])
+        0.8333333333333333
+    """
+    (depth,) = _depths([k])
+    queries, database, bits = _packed(query_codes, query_labels, database_codes, database_labels, bits)
+    compared = Comparison(queries, database, bits, relevance(query_labels, database_labels))
+    cut = np.array([compared.size if depth is None else depth])
+    total = 0.0
+    for first in range(0, compared.queries, QUERIES_AT_ONCE):
+        totals, relevants = compared.histograms(first, min(first + QUERIES_AT_ONCE, compared.queries))
+        if leave_one_out:
+            totals[:, 0] -= 1
+            relevants[:, 0] -= relevants.sum(1) > 0  # an item with a label is relevant to itself
+        total += float(_in_threads(average_precisions, Groups(totals, relevants), cut, 3)[..., 0].sum())
+    return total / compared.queries
+
+
+class _Table:
+    """Scores of every query in every figure, filled block by block."""
+
+    def __init__(self, depths: Sequence[int | None], queries: int, size: int) -> None:
+        self._depths = depths
+        self._queries = queries
+        self._size = size
+        self._columns: dict[str, NDArray[np.float64]] = {}
+        self._places: dict[str, int] = {}
+
+    def add(self, needs: str, first: int, groups: Groups | GradedGroups, suffix: str = "") -> None:
+        """Fill in the scores of queries ``first`` … in all metrics that need these groups."""
+        found: dict[str, int] = {}
+        for metric in METRICS.values():
+            if metric.needs != needs:
+                continue
+            for at, scores in self._scores(metric, groups):
+                for number, figure in enumerate(metric.figures):
+                    name = figure.at(at) + suffix
+                    column = self._columns.setdefault(name, np.zeros(self._queries))
+                    column[first : first + len(groups)] = scores[:, number]
+                    found[name] = self._depths.index(at) if figure.has_depth else len(self._depths)
+        for name in sorted(found, key=lambda name: found[name]):  # depth by depth
+            self._places.setdefault(name, len(self._places))
+
+    def _scores(
+        self, metric: Metric, groups: Groups | GradedGroups
+    ) -> list[tuple[int | None, NDArray[np.float64]]]:
+        """(Q, F) for every depth at which a metric is reported."""
+        if not any(figure.has_depth for figure in metric.figures):
+            wanted: list[int | None] = [None]
+        else:
+            wanted = [k for k in self._depths if metric.whole or k is not None]
+        cuts = [self._size if k is None else min(k, self._size) for k in wanted]
+        ascending, places = np.unique(np.array(cuts, np.int64), return_inverse=True)
+        if not len(ascending):
+            return []
+        scores = _in_threads(metric.function, groups, ascending, len(metric.figures))
+        return [(k, scores[:, place]) for k, place in zip(wanted, places, strict=True)]
+
+    def per_query(self) -> dict[str, NDArray[np.float64]]:
+        """All columns."""
+        return {name: self._columns[name] for name in self._places}
+
+
+class _Sums:
+    """Sums over queries of what the curves and statistics tell."""
+
+    def __init__(self, levels: int, points: int) -> None:
+        self.precision_at_k = np.zeros(points)
+        self.precision_at_radius = np.zeros(levels)
+        self.recall_at_radius = np.zeros(levels)
+        self.total = np.zeros(levels, np.int64)
+        self.relevant = np.zeros(levels, np.int64)
+        self.without_relevant = 0
+
+    def add(self, groups: Groups, curve: NDArray[np.int64]) -> None:
+        self.precision_at_k += _in_threads(precisions, groups, curve, 1)[..., 0].sum(0)
+        found, hits = groups.totals.cumsum(1), groups.relevants.cumsum(1)
+        self.precision_at_radius += (hits / np.maximum(found, 1)).sum(0)
+        self.recall_at_radius += (hits / np.maximum(hits[:, -1:], 1)).sum(0)
+        self.total += groups.totals.sum(0)
+        self.relevant += groups.relevants.sum(0)
+        self.without_relevant += int((hits[:, -1] == 0).sum())
+
+    def curves(self, curve: NDArray[np.int64], queries: int) -> dict[str, Any]:
+        levels = list(range(len(self.total)))
+        return {
+            "precision_recall": {
+                "radius": levels,
+                "precision": (self.precision_at_radius / queries).tolist(),
+                "recall": (self.recall_at_radius / queries).tolist(),
+            },
+            "precision_at_k": {"k": curve.tolist(), "precision": (self.precision_at_k / queries).tolist()},
+            "distances": {
+                "distance": levels,
+                "relevant": self.relevant.tolist(),
+                "irrelevant": (self.total - self.relevant).tolist(),
+            },
+        }
+
+    def mean_distances(self) -> dict[str, float | None]:
+        return {
+            "mean_distance_relevant": _mean_level(self.relevant),
+            "mean_distance_irrelevant": _mean_level(self.total - self.relevant),
+        }
+
+
+def _in_threads(
+    function: Any, groups: Groups | GradedGroups, depths: NDArray[np.int64], figures: int
+) -> NDArray[np.float64]:
+    """(Q, M, F) scores of a metric's function."""
+    scores = np.empty((len(groups), len(depths), figures))
+
+    def score(start: int, stop: int) -> None:
+        scores[start:stop] = function(groups[start:stop], depths)
+
+    run_in_threads(score, even_slices(len(groups), TASKS_PER_THREAD * available_threads()))
+    return scores
 
 
 def _hierarchy(
@@ -174,46 +297,14 @@ def _hierarchy(
     return {"": 1 - relations}, queries, database
 
 
-def mean_average_precision(
-    query_codes: ArrayLike,
-    query_labels: ArrayLike,
-    database_codes: ArrayLike,
-    database_labels: ArrayLike,
-    k: int | None = None,
-    bits: int | None = None,
-    leave_one_out: bool = False,
-) -> float:
-    """mAP@k alone, as :func:`evaluate` defines it.
-
-    Args:
-        leave_one_out: the queries are the database itself, in the same order; each looks for the others.
-
-    Raises:
-        BadInput: as :func:`evaluate`.
-    """
-    (depth,) = _depths([k])
-    compared = _compare(query_codes, query_labels, database_codes, database_labels, bits)
-    cut = compared.size if depth is None else depth
-    total = 0.0
-    for first in range(0, compared.queries, QUERIES_AT_ONCE):
-        totals, relevants = compared.histograms(first, min(first + QUERIES_AT_ONCE, compared.queries))
-        if leave_one_out:
-            totals[:, 0] -= 1
-            relevants[:, 0] -= relevants.sum(1) > 0  # an item with a label is relevant to itself
-        scores = np.empty(len(totals))
-        slices = even_slices(len(totals), TASKS_PER_THREAD * available_threads())
-        run_in_threads(_average_precisions, [(totals[a:b], relevants[a:b], cut, scores[a:b]) for a, b in slices])
-        total += float(scores.sum())
-    return total / compared.queries
-
-
-def _compare(
+def _packed(
     query_codes: ArrayLike,
     query_labels: ArrayLike,
     database_codes: ArrayLike,
     database_labels: ArrayLike,
     bits: int | None,
-) -> Comparison:
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
+    """Both codes packed and checked against their labels, and K."""
     queries, query_bits = as_packed(query_codes, bits)
     database, database_bits = as_packed(database_codes, bits)
     if query_bits != database_bits:
@@ -224,7 +315,7 @@ def _compare(
         given = len(np.atleast_1d(np.asarray(labels)))
         if len(codes) != given:
             raise BadInput(f"The {name} have {len(codes)} codes, but {given} labels.")
-    return Comparison(queries, database, query_bits, relevance(query_labels, database_labels))
+    return queries, database, query_bits
 
 
 def _depths(at: Sequence[int | None]) -> list[int | None]:
@@ -240,81 +331,3 @@ def _curve_depths(size: int, deepest: int) -> NDArray[np.int64]:
 
 def _mean_level(counts: NDArray[np.int64]) -> float | None:
     return float(counts @ np.arange(len(counts)) / counts.sum()) if counts.sum() else None
-
-
-class _Sums:
-    """Sums over queries of everything that :func:`evaluate` averages."""
-
-    def __init__(self, depths: int, levels: int, curve: int) -> None:
-        self.scores = np.zeros((depths, 6))
-        self.precision_at_k = np.zeros(curve)
-        self.precision_at_radius = np.zeros(levels)
-        self.recall_at_radius = np.zeros(levels)
-        self.total = np.zeros(levels, np.int64)
-        self.relevant = np.zeros(levels, np.int64)
-        self.without_relevant = 0
-
-    def add(
-        self,
-        totals: NDArray[np.int64],
-        relevants: NDArray[np.int64],
-        cuts: NDArray[np.int64],
-        curve: NDArray[np.int64],
-        discounts: NDArray[np.float64],
-    ) -> None:
-        count = len(totals)
-        scores = np.zeros((count, *self.scores.shape))
-        precisions = np.zeros((count, len(curve)))
-
-        def score(start: int, stop: int) -> None:
-            here = slice(start, stop)
-            _score(totals[here], relevants[here], cuts, discounts, scores[here])
-            _precision_at(totals[here], relevants[here], curve, precisions[here])
-
-        run_in_threads(score, even_slices(count, TASKS_PER_THREAD * available_threads()))
-        self.scores += scores.sum(0)
-        self.precision_at_k += precisions.sum(0)
-        found, hits = totals.cumsum(1), relevants.cumsum(1)
-        self.precision_at_radius += (hits / np.maximum(found, 1)).sum(0)
-        self.recall_at_radius += (hits / np.maximum(hits[:, -1:], 1)).sum(0)
-        self.total += totals.sum(0)
-        self.relevant += relevants.sum(0)
-        self.without_relevant += int((hits[:, -1] == 0).sum())
-
-
-@compiled
-def _score(totals, relevants, cuts, discounts, out):
-    """out (Q, M, 6): expected, worst and best AP, NDCG, precision, recall for every query and depth."""
-    for q in range(len(totals)):
-        all_relevant = relevants[q].sum()
-        for c in range(len(cuts)):
-            expected, worst, best = average_precision(totals[q], relevants[q], cuts[c])
-            hits, rank = expected_hits(totals[q], relevants[q], cuts[c])
-            out[q, c, 0] = expected
-            out[q, c, 1] = worst
-            out[q, c, 2] = best
-            out[q, c, 3] = normalized_discounted_gain(totals[q], relevants[q], cuts[c], discounts)
-            out[q, c, 4] = hits / rank
-            out[q, c, 5] = hits / max(all_relevant, 1)
-
-
-@compiled
-def _precision_at(totals, relevants, depths, out):
-    """out (Q, M): expected precision of every query at ascending depths, at most the number of items."""
-    for q in range(len(totals)):
-        level = 0
-        rank = 0
-        hits = 0.0
-        for d in range(len(depths)):
-            while rank + totals[q, level] < depths[d]:
-                rank += totals[q, level]
-                hits += relevants[q, level]
-                level += 1
-            inside = (depths[d] - rank) / totals[q, level]
-            out[q, d] = (hits + relevants[q, level] * inside) / depths[d]
-
-
-@compiled
-def _average_precisions(totals, relevants, k, out):
-    for q in range(len(totals)):
-        out[q] = average_precision(totals[q], relevants[q], k)[0]

@@ -1,7 +1,14 @@
-"""Retrieval quality where some mistakes are worse than others: a cat for a dog rather than for a bus."""
+"""Retrieval quality where some mistakes are worse than others: a cat for a dog rather than for a bus.
+
+Hierarchical precision (Deng, Berg and Fei-Fei, CVPR 2011; Barz and Denzler, WACV 2019) is HP@k = Σ_{i ≤ k} s(y_q,
+y_i) / (the largest such sum that any order of the database gives). AHP@k is the area under HP@1 … HP@k by the
+trapezoidal rule with spacing 1/k, as in the program of Barz and Denzler. Both are linear in the ranking, so their
+expectation over random orders within ties is exact.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +19,95 @@ from hashlens.compute.kernels import compiled
 from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 from hashlens.errors import BadInput
 from hashlens.metrics.histograms import QUERIES_TOGETHER, TASKS_PER_THREAD, SortedCodes, add_counts, workspace
+from hashlens.metrics.metric import METRICS, Figure, GradedGroups, Metric
 from hashlens.metrics.relevance import stable_order
 from hashlens.metrics.ties import reciprocal_sums
 
 SHORT = 16  # ranks; a sum over so few is quicker term by term
 FLAT = 1e-6  # a similarity below which the closed form of a sum would lose digits
+
+
+def hierarchical_precisions(groups: GradedGroups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """HP@k and AHP@k of every query."""
+    scores = np.empty((len(groups), len(depths), 2))
+    _score(groups.totals, groups.gains, groups.similarities, groups.sizes, depths, scores)
+    return scores
+
+
+METRICS.register("hierarchical precision")(
+    Metric(
+        (
+            Figure(
+                "mAHP@{k}",
+                "area under HP@1 … HP@k by the trapezoidal rule, averaged over queries; the similarity of two "
+                "classes is 1 − their distance, in a taxonomy the height of their lowest common subsumer",
+            ),
+            Figure(
+                "HP@{k}",
+                "hierarchical precision, Σ_{i ≤ k} s(y_q, y_i) ÷ (the largest such sum that any order of the "
+                "database gives)",
+                headline=False,
+            ),
+        ),
+        lambda groups, depths: hierarchical_precisions(groups, depths)[..., ::-1],
+        needs="class distance",
+    )
+)
+
+
+class GradedComparison:
+    """Queries and a database laid out for counting distances against the similarity of classes.
+
+    Args:
+        query_codes, database_codes: packed codes.
+        query_labels, database_labels: (·,) class numbers 0 … C − 1; −1 for none, similar to nothing.
+        bits: K.
+        similarities: (S, C, C), in [0, 1].
+
+    Raises:
+        BadInput: labels are not of this form.
+    """
+
+    def __init__(
+        self,
+        query_codes: NDArray[np.uint8],
+        query_labels: ArrayLike,
+        database_codes: NDArray[np.uint8],
+        database_labels: ArrayLike,
+        bits: int,
+        similarities: NDArray[np.float64],
+    ) -> None:
+        classes = similarities.shape[1]
+        self._queries = _class_numbers(query_labels, classes, "query")
+        database = _class_numbers(database_labels, classes, "database")
+        order = stable_order(database)
+        bounds = np.searchsorted(database[order], np.arange(classes + 1))
+        self._codes = SortedCodes.of(database_codes[order], database[order], bits)
+        self._places = self._codes.places(bounds)
+        self._sizes = np.diff(bounds)
+        self._query_codes = query_codes
+        self._bits = bits
+        self._similarities = similarities
+
+    def groups(self, first: int, last: int) -> Iterator[GradedGroups]:
+        """What queries ``first`` … ``last`` − 1 see, for each of the S similarities."""
+        here = self._queries[first:last]
+        spread = spread_queries(self._query_codes[first:last], self._bits)
+        totals = np.zeros((len(here), self._bits + 1), np.int64)
+        gains = np.zeros((len(self._similarities), *totals.shape))
+        codes = self._codes
+
+        def count(start: int, stop: int) -> None:
+            some = slice(start, stop)
+            _count(
+                codes.tiles, codes.weights, codes.single, self._places, spread[some], here[some],
+                self._similarities, totals[some], gains[:, some],
+            )  # fmt: skip
+
+        run_in_threads(count, even_slices(len(here), TASKS_PER_THREAD * available_threads()))
+        for kind, similarity in enumerate(self._similarities):
+            of_queries = np.where(here[:, None] >= 0, similarity[here], 0)
+            yield GradedGroups(totals, gains[kind], of_queries, self._sizes)
 
 
 @dataclass(frozen=True)
@@ -41,43 +132,22 @@ def hierarchical_scores(
     similarities: NDArray[np.float64],
     depths: NDArray[np.int64],
 ) -> HierarchicalScores:
-    """Hierarchical precision (Deng, Berg and Fei-Fei, CVPR 2011; Barz and Denzler, WACV 2019).
-
-    HP@k = Σ_{i ≤ k} s(y_q, y_i) / (the largest such sum that any order of the database gives). AHP@k is the
-    area under HP@1 … HP@k by the trapezoidal rule with spacing 1/k, as in the program of Barz and Denzler. Both
-    are linear in the ranking, so their expectation over random orders within ties is exact.
+    """HP@k and mAHP@k alone.
 
     Args:
-        query_codes, database_codes: packed codes.
-        query_labels, database_labels: (·,) class numbers 0 … C − 1; −1 for none, similar to nothing.
-        similarities: s, (S, C, C), in [0, 1].
+        query_codes, query_labels, database_codes, database_labels, bits, similarities: see
+            :class:`GradedComparison`.
         depths: (M,) k, at most the size of the database.
 
     Raises:
-        BadInput: labels are not of this form.
+        BadInput: labels are not class numbers.
     """
-    classes = similarities.shape[1]
-    queries = _class_numbers(query_labels, classes, "query")
-    database = _class_numbers(database_labels, classes, "database")
-    order = stable_order(database)
-    bounds = np.searchsorted(database[order], np.arange(classes + 1))
-    codes = SortedCodes.of(database_codes[order], database[order], bits)
-    places = codes.places(bounds)
-    spread = spread_queries(query_codes, bits)
-    ascending = np.argsort(depths, kind="stable")
-    scores = np.zeros((len(queries), len(similarities), len(depths), 2))
-
-    def score(start: int, stop: int) -> None:
-        here = slice(start, stop)
-        _score(
-            codes.tiles, codes.weights, codes.single, places, spread[here], queries[here], np.diff(bounds),
-            similarities, depths[ascending], bits, scores[here],
-        )  # fmt: skip
-
-    run_in_threads(score, even_slices(len(queries), TASKS_PER_THREAD * available_threads()))
-    means = np.empty_like(scores[0])
-    means[:, ascending] = scores.mean(0)
-    return HierarchicalScores(means[..., 0], means[..., 1])
+    compared = GradedComparison(query_codes, query_labels, database_codes, database_labels, bits, similarities)
+    ascending, places = np.unique(depths, return_inverse=True)
+    scores = np.stack(
+        [hierarchical_precisions(groups, ascending).mean(0) for groups in compared.groups(0, len(query_codes))]
+    )[:, places]
+    return HierarchicalScores(scores[..., 0], scores[..., 1])
 
 
 def _class_numbers(labels: ArrayLike, classes: int, side: str) -> NDArray[np.int64]:
@@ -92,38 +162,33 @@ def _class_numbers(labels: ArrayLike, classes: int, side: str) -> NDArray[np.int
 
 
 @compiled
-def _score(tiles, weights, single, places, queries, query_classes, sizes, similarities, depths, bits, out):
+def _count(tiles, weights, single, places, queries, query_classes, similarities, totals, gains):
+    """Add up items and similarities at each distance; queries without a class see nothing."""
     kinds, classes, _ = similarities.shape
-    counts = np.zeros(bits + 1, np.int64)
-    work = workspace(tiles, bits + 1)
+    counts = np.zeros(totals.shape[1], np.int64)
+    work = workspace(tiles, totals.shape[1])
     for group in range(0, len(queries), QUERIES_TOGETHER):
-        group_stop = min(group + QUERIES_TOGETHER, len(queries))
-        totals = np.zeros((group_stop - group, bits + 1), np.int64)
-        gains = np.zeros((group_stop - group, kinds, bits + 1))
         for c in range(-1, classes):  # items without a label come first
             start, stop = (0, places[0]) if c < 0 else (places[c], places[c + 1])
-            for q in range(group, group_stop):
+            for q in range(group, min(group + QUERIES_TOGETHER, len(queries))):
                 own = query_classes[q]
                 if own < 0 or start == stop:
                     continue
                 counts[:] = 0
                 add_counts(tiles, weights, single, queries, q, start, stop, work, counts)
-                totals[q - group] += counts
+                totals[q] += counts
                 if c >= 0:
                     for kind in range(kinds):
-                        gains[q - group, kind] += similarities[kind, own, c] * counts
-        for q in range(group, group_stop):
-            own = query_classes[q]
-            if own >= 0:
-                for kind in range(kinds):
-                    _average_gains(
-                        totals[q - group],
-                        gains[q - group, kind],
-                        similarities[kind, own],
-                        sizes,
-                        depths,
-                        out[q, kind],
-                    )
+                        gains[kind, q] += similarities[kind, own, c] * counts
+
+
+@compiled
+def _score(totals, gains, similarities, sizes, depths, out):
+    for q in range(len(totals)):
+        if totals[q].sum() == 0:  # a query without a class
+            out[q] = 0.0
+        else:
+            _average_gains(totals[q], gains[q], similarities[q], sizes, depths, out[q])
 
 
 @compiled

@@ -1,0 +1,40 @@
+"""Average precision, exact under ties."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.compute.kernels import compiled
+from hashlens.metrics.metric import METRICS, Figure, Groups, Metric
+from hashlens.metrics.ties import average_precision
+
+
+def average_precisions(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Expected, worst and best AP@k of every query, see :func:`hashlens.metrics.ties.average_precision`."""
+    scores = np.empty((len(groups), len(depths), 3))
+    _score(groups.totals, groups.relevants, depths, scores)
+    return scores
+
+
+@compiled
+def _score(totals, relevants, depths, out):
+    for q in range(len(totals)):
+        for d in range(len(depths)):
+            out[q, d, 0], out[q, d, 1], out[q, d, 2] = average_precision(totals[q], relevants[q], depths[d])
+
+
+METRICS.register("average precision")(
+    Metric(
+        (
+            Figure(
+                "mAP@{k}",
+                "mean over queries of AP@k = Σ_{i ≤ k} rel(i)·P(i) ÷ (relevant items *found* among the first k), "
+                "the convention of HashNet, CSQ, OrthoHash and SHC; 0 if none is found",
+            ),
+            Figure("mAP@{k}/worst", "the least AP@k that any order of tied items could give, per query, averaged"),
+            Figure("mAP@{k}/best", "the greatest"),
+        ),
+        average_precisions,
+    )
+)

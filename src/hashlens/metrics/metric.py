@@ -1,0 +1,147 @@
+"""What a metric is, and the table of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.registry import Registry
+
+DEPTH = "{k}"
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What queries see of the database: groups of items at equal distance, of which some are relevant.
+
+    Every order within a group is as good as any other, so a metric is an expectation over all of them.
+
+    Attributes:
+        totals: (Q, L) int64, number of items at each distance 0 … L − 1.
+        relevants: (Q, L) int64, how many of these are relevant.
+    """
+
+    totals: NDArray[np.int64]
+    relevants: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.totals)
+
+    def __getitem__(self, queries: slice) -> Groups:
+        return Groups(self.totals[queries], self.relevants[queries])
+
+
+@dataclass(frozen=True)
+class GradedGroups:
+    """The same where items are more or less like the query.
+
+    Attributes:
+        totals: (Q, L) int64, number of items at each distance 0 … L − 1.
+        gains: (Q, L) float64, sums of their similarities to the query, each in [0, 1].
+        similarities: (Q, C) float64, of a query to each class.
+        sizes: (C,) int64, number of items of each class.
+    """
+
+    totals: NDArray[np.int64]
+    gains: NDArray[np.float64]
+    similarities: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.totals)
+
+    def __getitem__(self, queries: slice) -> GradedGroups:
+        return GradedGroups(self.totals[queries], self.gains[queries], self.similarities[queries], self.sizes)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that a metric gives.
+
+    Attributes:
+        name: in reports, with ``{k}`` where the depth of the ranking stands, as in ``mAP@{k}``.
+        meaning: in a line.
+        headline: whether the terminal shows it.
+    """
+
+    name: str
+    meaning: str
+    headline: bool = True
+
+    @property
+    def has_depth(self) -> bool:
+        return DEPTH in self.name
+
+    def at(self, depth: int | None) -> str:
+        """The name at a depth, "all" for ``None``."""
+        return self.name.replace(DEPTH, "all" if depth is None else str(depth))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One or several figures for each query that are computed together.
+
+    Attributes:
+        figures: F of them.
+        function: from :class:`Groups` of Q queries, or :class:`GradedGroups`, and (M,) int64 depths, ascending,
+            from 1 to the size of the database, to (Q, M, F) float64. It is called in several threads at a time.
+        needs: "relevance" for groups by relevance; "class distance" for graded groups, which only evaluations with
+            a taxonomy or class distances have.
+        whole: whether it is reported for the whole database too, where that depth is asked for.
+    """
+
+    figures: tuple[Figure, ...]
+    function: Callable[[Any, NDArray[np.int64]], NDArray[np.float64]]
+    needs: Literal["relevance", "class distance"] = "relevance"
+    whole: bool = True
+
+
+METRICS: Registry[Metric] = Registry("metric")
+
+QueryFunction = Callable[[NDArray[np.int64], NDArray[np.int64], int], float]
+
+
+def register(
+    name: str, meaning: str, *, headline: bool = True, whole: bool = True
+) -> Callable[[QueryFunction], QueryFunction]:
+    """A decorator that adds a metric to those that every evaluation reports.
+
+    What it decorates is a pure function of one query: ``function(totals, relevants, k)``, where ``totals`` and
+    ``relevants`` are (L,) int64, the numbers of items and of relevant items at each distance from 0 on, and ``k``,
+    from 1 to the number of all items, is how deep the ranking is looked at. It returns the expectation over all
+    orders of the items at equal distance.
+
+    Args:
+        name: of the figure, with ``{k}`` where the depth stands; without, it is asked once, with k the number of
+            items.
+        meaning: in a line.
+        headline: whether the terminal shows it.
+        whole: whether it is reported for the whole database too, where that depth is asked for.
+
+    Example:
+        >>> import hashlens as hl
+        >>> @hl.metrics.register("nearest distance", "distance of the nearest item")
+        ... def nearest_distance(totals, relevants, k):
+        ...     return int(np.flatnonzero(totals)[0])
+        >>> codes = np.array([[0b00000000], [0b00000111]], np.uint8)
+        >>> hl.evaluate(codes[:1], [0], codes[1:], [0])["nearest distance"]
+        3.0
+        >>> METRICS.remove("nearest distance")
+    """
+
+    def add(function: QueryFunction) -> QueryFunction:
+        def for_queries(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
+            found = [
+                [[function(totals, relevants, k)] for k in depths.tolist()]
+                for totals, relevants in zip(groups.totals, groups.relevants, strict=True)
+            ]
+            return np.array(found, np.float64).reshape(len(groups), len(depths), 1)
+
+        METRICS.register(name)(Metric((Figure(name, meaning, headline),), for_queries, whole=whole))
+        return function
+
+    return add

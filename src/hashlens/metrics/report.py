@@ -1,0 +1,144 @@
+"""What an evaluation found."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.errors import BadInput
+
+RESAMPLES_AT_ONCE = 1 << 22  # drawn queries
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one report is than another in one figure.
+
+    Attributes:
+        mean: of the differences of the queries.
+        low, high: ends of the interval that holds it with the confidence asked for.
+        p_value: how often a difference at least as large in size would come about if there were none.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
+
+
+class Report(dict[str, Any]):
+    """Figures by name, and what else :func:`hashlens.metrics.evaluate` tells: a dictionary that JSON can hold.
+
+    Attributes:
+        per_query: (Q,) float64 for every figure, of which the figure is the mean.
+
+    Example:
+        >>> import hashlens as hl
+        >>> codes = np.random.default_rng(0).integers(0, 256, (60, 2), np.uint8)
+        >>> labels = np.arange(60) % 3
+        >>> report = hl.evaluate(codes[:20], labels[:20], codes[20:], labels[20:])
+        >>> report.per_query["mAP@all"].shape
+        (20,)
+        >>> print(report.to_csv().splitlines()[0])
+        figure,value
+        >>> report.compare(report)["mAP@all"].mean
+        0.0
+    """
+
+    def __init__(self, content: Mapping[str, Any], per_query: Mapping[str, NDArray[np.float64]]) -> None:
+        super().__init__(content)
+        self.per_query = dict(per_query)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The figures alone."""
+        return {name: self[name] for name in self.per_query}
+
+    def to_dict(self, per_query: bool = False) -> dict[str, Any]:
+        """A plain dictionary that JSON can hold.
+
+        Args:
+            per_query: with the lists of :attr:`per_query` under that name.
+        """
+        lists = {name: values.tolist() for name, values in self.per_query.items()}
+        return {**self, "per_query": lists} if per_query else dict(self)
+
+    def to_csv(self, per_query: bool = False) -> str:
+        """The figures as lines ``figure,value``.
+
+        Args:
+            per_query: a column for each figure and a line for each query instead.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if per_query:
+            writer.writerow(["query", *self.per_query])
+            writer.writerows(
+                [number, *row] for number, row in enumerate(zip(*self.per_query.values(), strict=True))
+            )
+        else:
+            writer.writerow(["figure", "value"])
+            writer.writerows(self.figures.items())
+        return text.getvalue()
+
+    def compare(
+        self, other: Report, seed: int = 0, resamples: int = 10_000, confidence: float = 0.95
+    ) -> dict[str, Difference]:
+        """How much better this report is than another one of the same queries, by a paired bootstrap over queries.
+
+        Queries are drawn with replacement, and with each draw the mean difference is taken (Efron and Tibshirani,
+        An Introduction to the Bootstrap, 1993, chapters 13 and 16). The interval holds the middle share of these
+        means. The p-value is two-sided: how many of them, shifted to a mean of zero, are at least as large in
+        size as the difference found.
+
+        Args:
+            other: a report of the same queries in the same order.
+            seed: of the draws.
+            resamples: number of draws.
+            confidence: of the interval, between 0 and 1.
+
+        Returns:
+            For every figure that both have, this one's less the other's.
+
+        Raises:
+            BadInput: the reports have different numbers of queries or no figure in common, or an argument is out of
+                range.
+        """
+        if resamples < 1 or not 0 < confidence < 1:
+            raise BadInput("A bootstrap needs at least one draw and a confidence between 0 and 1.")
+        names = [name for name in self.per_query if name in other.per_query]
+        if not names:
+            raise BadInput("The two reports have no figure in common.")
+        ours, theirs = (np.stack([one.per_query[name] for name in names], 1) for one in (self, other))
+        if len(ours) != len(theirs):
+            raise BadInput(f"The reports are of {len(ours)} and {len(theirs)} queries; compare the same queries.")
+        differences = ours - theirs
+        means = _resampled_means(differences, seed, resamples)
+        mean = differences.mean(0)
+        low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+        extreme = (np.abs(means - mean) >= np.abs(mean)).sum(0)
+        p_values = (extreme + 1) / (resamples + 1)
+        return {
+            name: Difference(float(mean[i]), float(low[i]), float(high[i]), float(p_values[i]))
+            for i, name in enumerate(names)
+        }
+
+
+def _resampled_means(values: NDArray[np.float64], seed: int, resamples: int) -> NDArray[np.float64]:
+    """(R, F) means over rows of (Q, F) values that are drawn with replacement."""
+    random = np.random.default_rng(seed)
+    count = len(values)
+    at_once = max(1, RESAMPLES_AT_ONCE // count)
+    means = np.empty((resamples, values.shape[1]))
+    for start in range(0, resamples, at_once):
+        drawn = random.integers(0, count, (min(at_once, resamples - start), count))
+        counts = np.zeros((len(drawn), count))
+        np.add.at(counts, (np.arange(len(drawn))[:, None], drawn), 1)
+        means[start : start + len(drawn)] = counts @ values / count
+    return means
