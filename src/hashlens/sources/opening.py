@@ -56,12 +56,10 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Sou
         raise BadInput("The source is empty; name a folder, a file or a set (. is the current folder).")
     opener = _recognising(text)
     base, _, suffix = text.rpartition(":")
-    if opener is None and base:
-        opener = _recognising(base)
-        if opener is not None and split not in (None, suffix):
+    if opener is None and base and (opener := _recognising(base)) is not None:
+        if split not in (None, suffix):
             raise BadInput(f"{text} names the split '{suffix}', but '{split}' was asked for.")
-        if opener is not None:
-            text, split = base, suffix
+        text, split = base, suffix
     if opener is None:
         *first, last = (OPENERS[name].about for name in _asked())
         raise BadInput(f"There is no {text} that can be opened; give {', '.join(first)}, or {last}.")
