@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens import engines
 from hashlens.catalogue.comparison import Comparison
 from hashlens.catalogue.database import Database, as_stored, as_text, create, note, properties
+from hashlens.codes.packing import bytes_per_code
 from hashlens.engines import HammingIndex, SearchEngine
 from hashlens.errors import BadInput
 from hashlens.models import HashModel
@@ -420,7 +421,7 @@ class Catalogue:
                 shutil.rmtree(old, ignore_errors=True)
             elif FORMER_CODES_FILE.fullmatch(old.name):
                 old.unlink(missing_ok=True)
-        codes = _stored_codes(rows, -(-self.bits // 8))
+        codes = _stored_codes(rows, bytes_per_code(self.bits))
         engine = HammingIndex.build(codes, self.bits, self._codes_folder(number), _stored_ids(rows))
         note(rows, codes=number)
         self._note_state(rows, engine, len(engine))

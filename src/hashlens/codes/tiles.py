@@ -20,6 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from hashlens.codes.packing import bytes_per_code
 from hashlens.compute.kernels import compiled, popcount
 from hashlens.compute.threads import even_slices, run_in_threads
 
@@ -61,7 +62,7 @@ def from_tiles(tiles: NDArray[Any], positions: NDArray[np.int64], bits: int) -> 
     """The inverse of :func:`to_tiles` at (n,) positions: (n, ceil(bits/8)) uint8 packed codes."""
     words = np.empty((len(positions), tiles.shape[1]), tiles.dtype)
     _gather(tiles, positions, words)
-    return np.ascontiguousarray(words.view(np.uint8)[:, : -(-bits // 8)])
+    return np.ascontiguousarray(words.view(np.uint8)[:, : bytes_per_code(bits)])
 
 
 def spread_queries(packed: NDArray[np.uint8], bits: int) -> NDArray[Any]:

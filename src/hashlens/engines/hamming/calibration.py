@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hashlens.cache import cache_folder
+from hashlens.codes.packing import bytes_per_code
 from hashlens.codes.tiles import Queries, tiles_in_cache, to_tiles
 from hashlens.engines.hamming import multi_index, scan
 from hashlens.engines.hamming.multi_index import Costs
@@ -39,7 +40,7 @@ def calibrated(bits: int, again: bool = False) -> Costs:
         again: measure anew.
     """
     path = cache_folder() / FILE
-    key = f"{platform.node()} {platform.machine()}, {-(-bits // 8)} bytes"
+    key = f"{platform.node()} {platform.machine()}, {bytes_per_code(bits)} bytes"
     known: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         read = json.loads(path.read_text(encoding="utf-8"))
@@ -57,7 +58,7 @@ def calibrated(bits: int, again: bool = False) -> Costs:
 def measured(bits: int) -> Costs:
     """Measure the costs on made-up codes that lie in clusters, in a second or two."""
     random = np.random.default_rng(0)
-    width = -(-bits // 8)
+    width = bytes_per_code(bits)
     centres = random.integers(0, 256, (CODES // CLUSTER, width), np.uint8)
     noise = np.packbits(random.random((CODES, 8 * width), np.float32) < FLIPS, axis=1)
     codes = np.repeat(centres, CLUSTER, axis=0) ^ noise

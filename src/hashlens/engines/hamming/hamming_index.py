@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.codes.packing import as_packed, check_bits
+from hashlens.codes.packing import as_packed, bytes_per_code, check_bits
 from hashlens.codes.tiles import Queries
 from hashlens.engines.engine import ENGINES, Found, Ragged, SearchEngine
 from hashlens.engines.hamming.ids import at, find, listed
@@ -204,7 +204,7 @@ class HammingIndex(SearchEngine):
         """
         segments = self._segments
         wanted = self.ids if ids is None else _as_ids(np.asarray(ids), "ids")
-        packed = np.empty((len(wanted), -(-self.bits // 8)), np.uint8)
+        packed = np.empty((len(wanted), bytes_per_code(self.bits)), np.uint8)
         missing = np.ones(len(wanted), np.bool_)
         for segment in segments:
             here, positions = _held(segment, wanted)
@@ -415,7 +415,7 @@ class HammingIndex(SearchEngine):
 
     def _as_packed(self, codes: ArrayLike, what: str) -> NDArray[np.uint8]:
         array = np.asarray(codes)
-        as_stored = array.dtype == np.uint8 and array.ndim > 0 and array.shape[-1] == (self.bits + 7) // 8
+        as_stored = array.dtype == np.uint8 and array.ndim > 0 and array.shape[-1] == bytes_per_code(self.bits)
         packed, bits = as_packed(array, self.bits if as_stored else None)
         if bits != self.bits:
             raise BadInput(
@@ -628,4 +628,4 @@ def open_hamming(folder: str, bits: int | None) -> HammingIndex:
     """The index in a folder; a new one of ``bits`` bits where there is none."""
     if bits is None or (Path(folder) / MANIFEST_FILE).exists():
         return HammingIndex.open(folder)
-    return HammingIndex.build(np.empty((0, -(-bits // 8)), np.uint8), bits, folder)
+    return HammingIndex.build(np.empty((0, bytes_per_code(bits)), np.uint8), bits, folder)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlens.codes.packing import bytes_per_code
 from hashlens.codes.tiles import Queries, from_tiles
 from hashlens.compute.kernels import compiled, popcount
 from hashlens.compute.threads import available_threads, even_slices, run_in_threads
@@ -207,7 +208,7 @@ def as_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 def table_shape(bits: int, parts: int) -> tuple[NDArray[np.int64], int, int]:
     """Bounds of the parts of codes, how many values the longest part has, and words of a code."""
-    code_bytes = -(-bits // 8)
+    code_bytes = bytes_per_code(bits)
     bounds = np.arange(parts + 1, dtype=np.int64) * 8 * code_bytes // parts
     return bounds, 1 << int(np.diff(bounds).max()), -(-code_bytes // 8)
 

@@ -14,6 +14,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from hashlens.codes.packing import bytes_per_code
 from hashlens.codes.tiles import LANES, Queries, from_tiles, lanes_in_use, tile_dtype, tile_shape, to_tiles
 from hashlens.compute.kernels import compiled, popcount
 from hashlens.engines.hamming import multi_index, scan
@@ -95,7 +96,7 @@ class Segment:
     @property
     def packed_bytes(self) -> int:
         """Size of the packed codes."""
-        return self.count * -(-self.bits // 8)
+        return self.count * bytes_per_code(self.bits)
 
     def available(self, masks: NDArray[np.uint64]) -> int:
         """How many codes ``masks`` let take part."""
@@ -287,7 +288,7 @@ def write_codes(
     Returns:
         The segments, in order, mapped from their files.
     """
-    code_bytes = -(-bits // 8)
+    code_bytes = bytes_per_code(bits)
     room = max(LANES, SEGMENT_BYTES // code_bytes)
     waiting: list[tuple[NDArray[np.uint8], NDArray[np.int64]]] = []
     count = 0
