@@ -54,4 +54,4 @@ def check_class_matrix(
         symmetric = np.allclose(values, values.T, atol=TOLERANCE)
         if not symmetric or not np.allclose(np.diag(values), diagonal, atol=TOLERANCE):
             raise BadInput(f"A {what} must be symmetric and {diagonal:g} on the diagonal.")
-    return values.clip(least, most)
+    return values if least <= low and high <= most else values.clip(least, most)
