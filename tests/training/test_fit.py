@@ -33,8 +33,7 @@ from hashlens.methods import METHODS, SHREWD, OrthoHash, get_method
 from hashlens.metrics import evaluate, mean_average_precision
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.sources import FeatureArray, open_source
-from hashlens.training import fit
-from hashlens.training.checkpoints import Checkpoints
+from hashlens.training import discard_checkpoints, fit
 from hashlens.training.split import hold_out
 from refusals import is_one_sentence
 
@@ -605,6 +604,13 @@ def uninterrupted(images: Path, weights: Path) -> HashModel:
     return fit(images, **resumable(weights))
 
 
+def fit_and_discard(source: Path, **options: Any) -> HashModel:
+    """Train to the end, and remove the checkpoints as one does who has saved the model."""
+    model = fit(source, **options)
+    discard_checkpoints(options["checkpoints"])
+    return model
+
+
 def interrupt(images: Path, options: dict[str, Any]) -> None:
     log = logging.getLogger("hashlens")
     level, interruption = log.level, InterruptAt()
@@ -636,7 +642,7 @@ def test_interrupted_training_goes_on_and_ends_like_an_uninterrupted_one(
 ) -> None:
     folder = Path(shutil.copytree(checkpoints, tmp_path / "unfinished"))
     with caplog.at_level(logging.INFO, "hashlens"):
-        model = fit(images, **resumable(weights, checkpoints=folder))
+        model = fit_and_discard(images, **resumable(weights, checkpoints=folder))
     assert [record.getMessage()[:7] for record in caplog.records if "of 3" in record.getMessage()] == [
         "epoch 2",
         "epoch 3",
@@ -672,7 +678,6 @@ import numpy as np
 from hashlens.centres import hadamard
 from hashlens.methods import OrthoHash
 from hashlens.training import fit
-from hashlens.training.checkpoints import Checkpoints
 
 
 class Kill(logging.Handler):
@@ -717,7 +722,7 @@ def test_killed_training_goes_on_in_another_process(
     status, output = run_script(KILLED, tmp_path, str(images), json.dumps(options))
     assert status == -signal.SIGKILL, output
     assert folder.is_dir()
-    model = fit(images, **options, method=method)
+    model = fit_and_discard(images, **options, method=method)
     assert model.training == uninterrupted.training
     assert model.fingerprint() == uninterrupted.fingerprint()
     assert not folder.exists()
@@ -772,28 +777,23 @@ def test_other_images_do_not_go_on_with_an_unfinished_training(
         fit(moved, **resumable(weights, checkpoints=folder))
 
 
-def test_finished_training_removes_its_checkpoints_and_nothing_else(
+def test_checkpoints_are_discarded_and_nothing_else(
     images: Path, weights: Path, uninterrupted: HashModel, tmp_path: Path
 ) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    model = fit(images, **resumable(weights, checkpoints=tmp_path))
+    model = fit_and_discard(images, **resumable(weights, checkpoints=tmp_path))
     assert model.fingerprint() == uninterrupted.fingerprint()
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_training_that_was_interrupted_after_its_last_epoch_only_ends(
-    images: Path, weights: Path, uninterrupted: HashModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, weights: Path, uninterrupted: HashModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "unfinished"
-
-    def interrupted(_: Any) -> None:
-        raise Interruption
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "remove", interrupted)
-        with pytest.raises(Interruption):
-            fit(images, **resumable(weights, checkpoints=folder))
-    model = fit(images, **resumable(weights, checkpoints=folder))
+    fit(images, **resumable(weights, checkpoints=folder))  # and killed before the model is saved
+    with caplog.at_level(logging.INFO, "hashlens"):
+        model = fit_and_discard(images, **resumable(weights, checkpoints=folder))
+    assert not [record for record in caplog.records if record.getMessage().startswith("epoch")]
     assert model.training == uninterrupted.training
     assert model.fingerprint() == uninterrupted.fingerprint()
     assert not folder.exists()
@@ -804,7 +804,7 @@ def test_training_that_was_interrupted_before_an_epoch_ended_starts_again(
 ) -> None:
     folder = Path(shutil.copytree(checkpoints, tmp_path / "unfinished"))
     (folder / "last.ckpt").unlink()
-    model = fit(images, **resumable(weights, checkpoints=folder))
+    model = fit_and_discard(images, **resumable(weights, checkpoints=folder))
     assert model.fingerprint() == uninterrupted.fingerprint()
     assert not folder.exists()
 
@@ -816,11 +816,12 @@ import json, os, sys
 
 import numpy as np
 
-from hashlens.training import fit
-from hashlens.training.checkpoints import Checkpoints
+from hashlens.training import discard_checkpoints, fit
 
 if __name__ == "__main__":
-    model = fit(sys.argv[1], devices=2, **json.loads(sys.argv[2]))
+    options = json.loads(sys.argv[2])
+    model = fit(sys.argv[1], devices=2, **options)
+    discard_checkpoints(options["checkpoints"])
     rank = os.environ.get("LOCAL_RANK", "0")
     np.savez(f"rank{rank}.npz", codes=model.continuous_codes(sys.argv[1]), training=json.dumps(model.training))
 """

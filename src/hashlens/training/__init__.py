@@ -1,5 +1,7 @@
 """Training, on frozen features or end to end."""
 
-from hashlens.training.fit import fit
+from hashlens.training.checkpoints import discard_checkpoints
+from hashlens.training.fit import fit, fit_with
+from hashlens.training.options import FitOptions
 
-__all__ = ["fit"]
+__all__ = ["FitOptions", "discard_checkpoints", "fit", "fit_with"]

@@ -1,4 +1,4 @@
-"""Saving end-to-end training, and finding out whether what was saved is the same training."""
+"""Saving end-to-end training after every epoch, and going on with what was saved."""
 
 from __future__ import annotations
 
@@ -6,50 +6,108 @@ import hashlib
 import json
 import logging
 import os
+import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
-from hashlens.files import write_json
+from hashlens.files import replacing
 
 log = logging.getLogger("hashlens")
 
+FORMAT, VERSION = "hashlens-checkpoint", 1
+FILE = "last.ckpt"
+HEX = "[0-9a-f]" * 16
+OURS = (FILE, f".{FILE}.*", f"similarity-{HEX}.npy", f".similarity-{HEX}.npy.*")  # the dotted are of killed writes
 
-class Checkpoints:
-    """Where end-to-end training is saved, and whether what lies there is the same training."""
 
-    def __init__(self, folder: str | os.PathLike[str], identity: dict[str, Any]) -> None:
-        self.folder = Path(folder)
-        self.resume_from: Path | None = None
-        self._marker = self.folder / "training.json"
-        self._last = self.folder / "last.ckpt"
-        identity = json.loads(json.dumps(identity))  # as it will be read back
-        if self._last.is_file() and self._marker.is_file():
-            if json.loads(self._marker.read_text(encoding="utf-8")) != identity:
-                raise BadInput(
-                    f"{folder} holds an unfinished training with other settings; go on with those, or delete it."
-                )
-            self.resume_from = self._last
-            log.info("going on with the unfinished training in %s", folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self._marker, identity)
+class Checkpoint:
+    """The state of one training after its last whole epoch, as one file in a folder.
 
-    def remove(self) -> None:
-        """Remove what was saved, and the folder if it holds nothing else."""
-        with suppress(OSError):
-            self._last.unlink(missing_ok=True)
-            self._marker.unlink(missing_ok=True)
-            for kept in self.folder.glob("similarity-*.npy"):
-                kept.unlink()
-            self.folder.rmdir()
+    Args:
+        folder: made when there is something to save.
+        identity: all that the course of the training depends on, such as settings and a digest of the data.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> Checkpoint(folder, {"seed": 1}).write({"epoch": 2})
+        >>> Checkpoint(folder, {"seed": 1}).read()
+        {'epoch': 2}
+        >>> discard_checkpoints(folder)
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
+        self._path = Path(folder) / FILE
+        self._identity = json.dumps(identity, sort_keys=True)
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Save a state of tensors, numbers, text and containers of these; a crash leaves the one before."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self._path) as temporary:
+            torch.save(
+                {"format": FORMAT, "version": VERSION, "identity": self._identity, "state": state}, temporary
+            )
+
+    def read(self) -> dict[str, Any] | None:
+        """What was saved; ``None`` where nothing was.
+
+        Raises:
+            BadInput: the folder holds another training, or the file is damaged.
+        """
+        if not self._path.is_file():
+            return None
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                damaged = archive.testzip() is not None  # PyTorch does not compare checksums
+            content = {} if damaged else torch.load(self._path, map_location="cpu", weights_only=True)
+            known = content["format"] == FORMAT and content["version"] == VERSION
+            identity, state = content["identity"], content["state"]
+        except Exception:  # what is raised depends on where the damage is
+            known = False
+        if not known:
+            raise BadInput(
+                f"{self._path} is damaged or of another version of HashLens; delete it to train from the start."
+            )
+        if identity != self._identity:
+            raise BadInput(
+                f"{self._path.parent} holds a training with other settings; go on with those, or delete it."
+            )
+        log.info("going on with the unfinished training in %s", self._path.parent)
+        return state
+
+
+def discard_checkpoints(folder: str | os.PathLike[str]) -> None:
+    """Remove what training has saved in a folder, and the folder if it holds nothing else.
+
+    :func:`hashlens.fit` leaves it there, so that a crash before the model is saved costs nothing. Call this after.
+
+    Args:
+        folder: the ``checkpoints`` that training was given; there need not be such a folder.
+
+    Example:
+        >>> discard_checkpoints("no/such/folder")
+    """
+    with suppress(OSError):
+        for pattern in OURS:
+            for path in Path(folder).glob(pattern):
+                path.unlink()
+        Path(folder).rmdir()
 
 
 def digest_of(*arrays: NDArray | None) -> str:
-    """A hash of the content of arrays, some of which may be absent."""
+    """A hash of the content of arrays, some of which may be absent.
+
+    Example:
+        >>> digest_of(np.zeros(3), None) == digest_of(np.zeros(3), None) != digest_of(np.zeros(3))
+        True
+    """
     digest = hashlib.sha256()
     for array in arrays:
         if array is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,15 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hashlens.backbones import extract_features
 from hashlens.classes import check_similarity, confusion_similarity, embedding_similarity, taxonomy_similarity
+from hashlens.errors import BadInput
 from hashlens.files import read_array, replacing
 from hashlens.methods import CentreMethod, TrainingSettings
 from hashlens.models import HashLayer, HashNetwork, HiddenLayers
 from hashlens.objectives.classification import classification_loss
+from hashlens.progress import Progress, silence
 from hashlens.sources.labels import as_multi_hot
 from hashlens.training.checkpoints import digest_of
-from hashlens.training.run import Task, outputs, train
+from hashlens.training.items import TrainingItems
+from hashlens.training.loop import outputs, train
 
 log = logging.getLogger("hashlens")
 
@@ -29,12 +30,13 @@ MOST_SIMILAR = 5
 
 
 def class_similarity(
-    task: Task,
+    items: TrainingItems,
     method: CentreMethod,
     settings: TrainingSettings,
     class_names: Sequence[str],
     class_distance: NDArray[np.float64] | None = None,
     folder: Path | None = None,
+    progress: Progress = silence,
 ) -> NDArray[np.float64]:
     """How alike the classes are, as the semantic centres of a method need it.
 
@@ -51,33 +53,35 @@ def class_similarity(
         (C, C) float64.
 
     Raises:
-        BadInput: the matrix does not fit.
+        BadInput: the matrix does not fit, or the class distance is missing.
     """
+    classes = len(class_names)
     if not isinstance(method.similarity, str):
-        found = check_similarity(method.similarity, len(class_names))
+        found = check_similarity(method.similarity, classes)
     elif method.similarity == "taxonomy":
-        assert class_distance is not None
-        found = taxonomy_similarity(class_distance, class_names)
+        found = _nearness(class_distance, class_names)
+    elif method.similarity == "class-means":
+        found = embedding_similarity(_class_means(items, classes))
     else:
-        items = _items_of_all_classes(task, len(class_names))
-        if method.similarity == "class-means":
-            found = embedding_similarity(_class_means(task, items, len(class_names)))
-        else:
-            found = _confusion(task, items, settings, len(class_names), folder)
+        found = _confusion(items, settings, classes, folder, progress)
     if method.taxonomy_weight:
-        assert class_distance is not None
-        of_taxonomy = taxonomy_similarity(class_distance, class_names)
+        of_taxonomy = _nearness(class_distance, class_names)
         found = (1 - method.taxonomy_weight) * found + method.taxonomy_weight * of_taxonomy
     _tell_pairs(found, class_names)
     return found
 
 
-def _items_of_all_classes(task: Task, classes: int) -> NDArray[np.int64]:
+def _nearness(class_distance: NDArray[np.float64] | None, class_names: Sequence[str]) -> NDArray[np.float64]:
+    if class_distance is None:
+        raise BadInput("The similarity of the classes is to follow a taxonomy; give one.")
+    return taxonomy_similarity(class_distance, class_names)
+
+
+def _items_of_all_classes(items: TrainingItems, classes: int) -> NDArray[np.int64]:
     """The training items, and held-out ones of classes that would have none: a label set may be a class's only."""
-    held_out = task.held_out
-    marks = as_multi_hot(task.prepared.targets, classes)
-    missing = ~marks[task.train_items].any(0)
-    return np.concatenate([task.train_items, held_out[marks[held_out][:, missing].any(1)]])
+    marks = as_multi_hot(items.targets, classes)
+    missing = ~marks[items.training].any(0)
+    return np.concatenate([items.training, items.held_out[marks[items.held_out][:, missing].any(1)]])
 
 
 class _Classifier(HashLayer):
@@ -96,24 +100,23 @@ class _ClassificationOfLogits(nn.Module):
 
 
 def _confusion(
-    task: Task, items: NDArray[np.int64], settings: TrainingSettings, classes: int, folder: Path | None
+    items: TrainingItems, settings: TrainingSettings, classes: int, folder: Path | None, progress: Progress
 ) -> NDArray[np.float64]:
-    labels = task.prepared.targets[items]
+    asked = _items_of_all_classes(items, classes)
+    labels = items.targets[asked]
     kept = None
-    if folder is not None:
-        assert task.backbone is not None
-        key = np.frombuffer(f"{task.backbone.fingerprint()} {asdict(settings)} {task.seed}".encode(), np.uint8)
-        kept = folder / f"similarity-{digest_of(key, labels, items)[:16]}.npy"
+    if folder is not None and items.backbone is not None:
+        key = np.frombuffer(f"{items.backbone.fingerprint()} {asdict(settings)} {items.seed}".encode(), np.uint8)
+        kept = folder / f"similarity-{digest_of(key, labels, asked)[:16]}.npy"
         if kept.is_file():
             return check_similarity(read_array(kept, "a class similarity"), classes)
     with torch.random.fork_rng():
-        torch.manual_seed(task.seed)
-        backbone = copy.deepcopy(task.backbone) if task.finetune else None
-        hidden = HiddenLayers(task.dimension, settings.hidden_layers, settings.hidden_dropout)
-        network = HashNetwork(backbone, hidden, _Classifier(hidden.out_features, classes), settings.feature_dropout)
-        best = train(task, network, _ClassificationOfLogits(), settings, purpose="classifier")
-    network.load_state_dict(best.weights)
-    found = confusion_similarity(outputs(task, network, items), labels)
+        torch.manual_seed(items.seed)
+        hidden = HiddenLayers(items.dimension, settings.hidden_layers, settings.hidden_dropout)
+        layer = _Classifier(hidden.out_features, classes)
+        network = HashNetwork(items.trained_backbone(), hidden, layer, settings.feature_dropout)
+        train(items, network, _ClassificationOfLogits(), settings, progress=progress, purpose="classifier")
+    found = confusion_similarity(outputs(items, network, asked), labels)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with replacing(kept) as temporary:
@@ -121,12 +124,10 @@ def _confusion(
     return found
 
 
-def _class_means(task: Task, items: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    features = task.prepared.inputs
-    if task.finetune:
-        features = torch.from_numpy(extract_features(features, task.backbone, task.device).values)
-    marks = as_multi_hot(task.prepared.targets[items], classes).astype(np.float64)
-    return (marks.T @ features[items].numpy()) / marks.sum(0)[:, None]
+def _class_means(items: TrainingItems, classes: int) -> NDArray[np.float64]:
+    asked = _items_of_all_classes(items, classes)
+    marks = as_multi_hot(items.targets[asked], classes).astype(np.float64)
+    return (marks.T @ items.features()[asked]) / marks.sum(0)[:, None]
 
 
 def _tell_pairs(similarity: NDArray[np.float64], class_names: Sequence[str]) -> None:

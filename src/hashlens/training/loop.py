@@ -1,23 +1,31 @@
-"""The training loop, as a Lightning module and callbacks."""
+"""The training loop."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
-from typing import Any
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from hashlens.codes import pack
+from hashlens.errors import BadInput
 from hashlens.methods import OPTIMIZERS, SCHEDULES, TrainingSettings
 from hashlens.models import HashNetwork
-from hashlens.progress import progress_bar
-from hashlens.training.datasets import Batch, seed_for
+from hashlens.objectives import announce_epoch
+from hashlens.progress import Progress, silence
+from hashlens.training.checkpoints import Checkpoint
+from hashlens.training.datasets import ShuffleByEpoch, seed_for
+from hashlens.training.items import TrainingItems
 from hashlens.training.validation import Validation
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 log = logging.getLogger("hashlens")
 
@@ -25,154 +33,171 @@ BATCH_NORM_MOMENTUM = 0.1
 REMEMBERED = 0.01  # share of the initial statistics of batch norm that is left after an epoch, at most
 
 
-class HashTraining(L.LightningModule):
-    """Trains a hash network towards an objective and watches how it does on held-out images.
+@dataclass
+class Record:
+    """What came of the epochs so far.
 
-    Args:
-        validation: what to judge held-out images by, if there are any.
-        seed: of random numbers in the network, such as dropout; they depend on it and the epoch alone.
+    Attributes:
+        history: epoch, loss and validation score of every epoch.
+        best_epoch: the one with the highest score, from 1; the last one where nothing is held out.
+        best_score: its score.
+        weights: the network's state after it.
     """
 
-    def __init__(
-        self,
-        network: HashNetwork,
-        objective: nn.Module,
-        settings: TrainingSettings,
-        validation: Validation | None,
-        seed: int = 0,
-    ) -> None:
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float = -1.0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, network: HashNetwork, loss: float, score: float | None, figure: str) -> str:
+        """Note an epoch, and keep the network if it is better; returns what to say of it."""
+        epoch = len(self.history) + 1
+        scored = {} if score is None else {f"validation_{figure}": score}
+        self.history.append({"epoch": epoch, "loss": loss, **scored})
+        better = score is None or score > self.best_score
+        if better:
+            self.best_epoch, self.best_score = epoch, -1.0 if score is None else score
+            self.weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+        return "" if score is None else f", validation {figure} {score:.4f}{' (best so far)' if better else ''}"
+
+
+class NetworkLoss(nn.Module):
+    """Network and objective as one module: both may learn, and processes share the gradients of both."""
+
+    def __init__(self, network: HashNetwork, objective: nn.Module) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
-        self._settings = settings
-        self._validation = validation
-        self._seed = seed
-        self._held_out_codes: list[tuple[Tensor, Tensor]] = []
 
-    def on_train_start(self) -> None:
-        # With few steps, running statistics would hold on to what they were initialised with.
-        momentum = 1 - REMEMBERED ** (1 / self.trainer.num_training_batches)
-        for part in (self.network.hidden_layers, self.network.hash_layer):
-            for module in part.modules():
-                if isinstance(module, nn.BatchNorm1d):
-                    module.momentum = max(momentum, BATCH_NORM_MOMENTUM)
-
-    def on_train_epoch_start(self) -> None:
-        torch.manual_seed(seed_for(self._seed, self.current_epoch))
-
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        inputs, targets, _items = batch
-        loss = self.objective(self.network(inputs), targets)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(inputs), sync_dist=True)
-        return loss
-
-    def validation_step(self, batch: Batch, _: int) -> None:
-        inputs, _targets, items = batch
-        self._held_out_codes.append((items, self.network(inputs).float()))
-
-    def on_validation_epoch_end(self) -> None:
-        items = torch.cat([items for items, _ in self._held_out_codes])
-        codes = torch.cat([codes for _, codes in self._held_out_codes])
-        self._held_out_codes.clear()
-        if self.trainer.world_size > 1:  # processes are padded to equal shares, so some items come twice
-            items = torch.as_tensor(self.all_gather(items)).flatten()
-            codes = torch.as_tensor(self.all_gather(codes)).flatten(0, 1)
-        numbers, first = np.unique(items.cpu().numpy(), return_index=True)
-        packed = pack(codes.cpu().numpy()[first], self.network.hash_layer.threshold)
-        assert self._validation is not None
-        self.log("validation", self._validation.score(packed, numbers, codes.shape[1]))
-
-    def configure_optimizers(self) -> Any:
-        settings = self._settings
-        backbone = self.network.backbone
-        of_backbone = {id(p) for p in backbone.parameters()} if backbone else set()
-        groups = [
-            {"params": [p for p in self.parameters() if id(p) not in of_backbone], "lr": settings.learning_rate}
-        ]
-        if backbone:
-            rate = settings.learning_rate * settings.backbone_rate
-            groups.append({"params": list(backbone.parameters()), "lr": rate})
-        optimizer = OPTIMIZERS[settings.optimizer](groups, weight_decay=settings.weight_decay)
-        factor = SCHEDULES[settings.schedule]
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return self.objective(self.network(inputs), targets)
 
 
-class KeepBest(Callback):
-    """Keeps a copy of the network at the epoch with the highest validation score, also across a resume.
-
-    Attributes:
-        history: epoch, loss and validation score of every epoch so far.
-        weights: the network's state at ``best_epoch`` (from 1); at the last epoch where nothing is held out.
+def train(
+    items: TrainingItems,
+    network: HashNetwork,
+    objective: nn.Module,
+    settings: TrainingSettings,
+    validation: Validation | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress = silence,
+    purpose: str = "",
+) -> Record:
+    """Train a network towards an objective, and leave it on the CPU with the weights of the best epoch.
 
     Args:
-        figure: name of the score.
-        purpose: what is trained, in the log, where it is not codes.
+        validation: of the held-out items, if the best epoch is to be chosen by them.
+        checkpoint: where to save the state after every epoch, and to go on from what was saved.
+        purpose: what for, in the log, where it is not codes.
+
+    Raises:
+        BadInput: the training diverges, or the checkpoint is of another one.
     """
+    saved = checkpoint.read() if checkpoint else None
+    fabric = items.fabric
+    fabric.launch()
+    order = ShuffleByEpoch(len(items.training), items.seed, fabric.global_rank, fabric.world_size)
+    batches = items.training_batches(order, settings.batch_size)
+    share = _equal_share(len(items.held_out), fabric)
+    held_out = items.batches(items.held_out[share])
+    _speed_up_batch_norm(network, len(batches))
+    both = NetworkLoss(network, objective)
+    model, optimizer = fabric.setup(both, _optimizer(network, objective, settings))
+    rates, factor = [group["lr"] for group in optimizer.param_groups], SCHEDULES[settings.schedule]
+    steps = settings.epochs * len(batches)
+    record = Record()
+    if saved:
+        both.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        fabric.strategy.precision.load_state_dict(saved["precision"])
+        record = Record(**saved["record"])
 
-    def __init__(self, figure: str = "", purpose: str = "") -> None:
-        self._figure = figure
-        self._purpose = purpose
-        self.history: list[dict[str, float]] = []
-        self.weights: dict[str, Tensor] = {}
-        self.best_epoch = 0
-        self.best_score = -1.0
+    shown = progress if fabric.is_global_zero else silence
+    with items.threads(), shown("Training", steps) as advance:
+        advance(len(record.history) * len(batches))
+        for epoch in range(len(record.history), settings.epochs):
+            order.set_epoch(epoch)
+            drawn = iter(batches)
+            torch.manual_seed(seed_for(items.seed, epoch))  # the same numbers where the training is taken up again
+            announce_epoch(objective, epoch / settings.epochs)
+            model.train()
+            if network.backbone:
+                network.backbone.eval()  # its batch norm keeps the statistics of many images
+            total = torch.zeros((), device=fabric.device)
+            for step, batch in enumerate(drawn, epoch * len(batches)):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * factor(step / steps)
+                inputs, targets, _ = fabric.to_device(batch)
+                loss = model(inputs, targets)
+                optimizer.zero_grad()
+                fabric.backward(loss)
+                optimizer.step()
+                total += loss.detach()
+                advance(1)
+            mean = float(torch.as_tensor(fabric.all_reduce(total))) / len(batches)
+            if not (math.isfinite(mean) and all(one.isfinite().all() for one in both.parameters())):
+                raise BadInput(f"The training diverged in epoch {epoch + 1}; lower the learning rate.")
+            score = _score(fabric, network, held_out, share, validation) if validation else None
+            said = record.add(network, mean, score, validation.figure if validation else "")
+            advance(0, said.removeprefix(", "))
+            if fabric.is_global_zero:
+                name = f"{purpose}, epoch" if purpose else "epoch"
+                log.info("%s %d of %d: loss %.4f%s", name, epoch + 1, settings.epochs, mean, said)
+                if checkpoint:
+                    state = {"model": both.state_dict(), "optimizer": optimizer.state_dict()}
+                    precision = fabric.strategy.precision.state_dict()
+                    checkpoint.write(state | {"precision": precision, "record": vars(record)})
+    record.weights = fabric.broadcast(record.weights)  # processes may differ in batch-norm statistics
+    network.cpu().load_state_dict(record.weights)
+    return record
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        assert isinstance(module, HashTraining)
-        epoch = trainer.current_epoch + 1
-        entry = {"epoch": epoch, "loss": float(trainer.callback_metrics["loss"])}
-        score = trainer.callback_metrics.get("validation")
-        if score is not None:
-            entry[f"validation_{self._figure}"] = float(score)
-        self.history.append(entry)
-        better = score is None or float(score) > self.best_score
-        if better:
-            self.best_epoch, self.best_score = epoch, -1.0 if score is None else float(score)
-            self.weights = {
-                name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()
-            }
-        if trainer.is_global_zero:
-            note = ""
-            if score is not None:
-                note = f", validation {self._figure} {float(score):.4f}{' (best so far)' if better else ''}"
-            name = f"{self._purpose}, epoch" if self._purpose else "epoch"
-            log.info("%s %d of %d: loss %.4f%s", name, epoch, trainer.max_epochs, entry["loss"], note)
 
-    def state_dict(self) -> dict[str, Any]:
-        # Not all of __dict__: Lightning adds attributes of its own, which no checkpoint can be read with.
-        return {name: getattr(self, name) for name in ("history", "weights", "best_epoch", "best_score")}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.__dict__.update(state_dict)
+def outputs(items: TrainingItems, network: HashNetwork, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+    """What a trained network gives for these items, (n, …) float32."""
+    device = items.fabric.device
+    network = network.eval().to(device)
+    with torch.inference_mode():
+        found = [network(inputs.to(device)).float().cpu() for inputs, *_ in items.batches(numbers)]
+    return torch.cat(found).numpy()
 
 
-class ShowProgress(Callback):
-    """A bar over all training steps."""
+def _equal_share(count: int, fabric: Fabric) -> NDArray[np.int64]:
+    """What this process takes of ``count`` items: some twice, so that all take equally many."""
+    ranks = fabric.world_size
+    return np.resize(np.arange(count), -(-count // ranks) * ranks)[fabric.global_rank :: ranks]
 
-    def __init__(self, figure: str = "") -> None:
-        self._figure = figure
-        self._bar: AbstractContextManager | None = None
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
-            self._bar = progress_bar("Training", int(trainer.estimated_stepping_batches))
-            self._advance = self._bar.__enter__()
-            self._advance(trainer.global_step)
+def _score(
+    fabric: Fabric, network: HashNetwork, batches: DataLoader, share: NDArray[np.int64], validation: Validation
+) -> float:
+    """How good the codes of the held-out items are, of which each process encodes its share."""
+    network.eval()
+    with torch.inference_mode(), fabric.autocast():
+        found = [(places, network(fabric.to_device(inputs)).float()) for inputs, _targets, places in batches]
+    numbers = torch.from_numpy(share)[torch.cat([places for places, _ in found])]
+    codes = torch.cat([codes for _, codes in found])
+    if fabric.world_size > 1:
+        numbers = torch.as_tensor(fabric.all_gather(numbers.to(fabric.device))).flatten()
+        codes = torch.as_tensor(fabric.all_gather(codes)).flatten(0, 1)
+    once, first = np.unique(numbers.cpu().numpy(), return_index=True)
+    packed = pack(codes.cpu().numpy()[first], network.hash_layer.threshold)
+    return validation.score(packed, once, codes.shape[1])
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if self._bar:
-            score = trainer.callback_metrics.get("validation")
-            self._advance(1, "" if score is None else f"validation {self._figure} {float(score):.3f}")
 
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self._close()
+def _speed_up_batch_norm(network: HashNetwork, steps: int) -> None:
+    """With few steps in an epoch, running statistics would hold on to what they were initialised with."""
+    momentum = max(1 - REMEMBERED ** (1 / steps), BATCH_NORM_MOMENTUM)
+    for part in (network.hidden_layers, network.hash_layer):
+        for module in part.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.momentum = momentum
 
-    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
-        self._close()
 
-    def _close(self) -> None:
-        if self._bar:
-            self._bar.__exit__(None, None, None)
-            self._bar = None
+def _optimizer(network: HashNetwork, objective: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    of_backbone = list(network.backbone.parameters()) if network.backbone else []
+    slow = {id(parameter) for parameter in of_backbone}
+    others = [one for one in (*network.parameters(), *objective.parameters()) if id(one) not in slow]
+    groups = [{"params": others, "lr": settings.learning_rate}]
+    if of_backbone:
+        groups.append({"params": of_backbone, "lr": settings.learning_rate * settings.backbone_rate})
+    return OPTIMIZERS[settings.optimizer](groups, weight_decay=settings.weight_decay)

@@ -64,8 +64,7 @@ class ByDistance(Validation):
     figure = f"mAHP@{DEPTH}"
 
     def __init__(self, targets: NDArray[Any], class_distance: NDArray[np.float64] | None) -> None:
-        if targets.ndim == 1:
-            assert class_distance is not None
+        if targets.ndim == 1 and class_distance is not None:
             self._numbers, self._similarities = targets, 1 - class_distance[None]
             return
         found, _ = DistanceMatching(class_distance).item_distances(torch.from_numpy(targets))

@@ -1,0 +1,94 @@
+"""Training end to end: images go through the backbone, which is trained too."""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from hashlens.backbones import Backbone, extract_features
+from hashlens.progress import Progress
+from hashlens.sources import Source
+from hashlens.sources.reading import find_unreadable, tell_skipped
+from hashlens.training.datasets import PixelDataset
+from hashlens.training.items import TrainingItems, check_enough, usable_items
+from hashlens.training.options import FitOptions
+from hashlens.training.processors import processors
+from hashlens.training.split import hold_out
+from hashlens.training.targets import Targets
+
+MOST_WORKERS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageItems(TrainingItems):
+    """Images, decoded by other processes as they are needed.
+
+    Attributes:
+        images: N readable images.
+        progress: of computing features, where they are asked for.
+    """
+
+    backbone: Backbone
+    images: Source
+    progress: Progress
+
+    def features(self) -> NDArray[np.float32]:
+        return extract_features(self.images, self.backbone, self.fabric.device, progress=self.progress).values
+
+    def trained_backbone(self) -> Backbone:
+        return copy.deepcopy(self.backbone)
+
+    def _loader(self, items: NDArray[np.int64], augment: bool, **options: Any) -> DataLoader:
+        targets = torch.from_numpy(self.targets[items])
+        return DataLoader(
+            PixelDataset(self.images.select(items), targets, self.backbone.preprocessing, augment, self.seed),
+            num_workers=min(max(1, (os.cpu_count() or 2) - 1), MOST_WORKERS),
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=True,
+            **options,
+        )
+
+
+def image_items(
+    source: Source,
+    targets: Targets,
+    backbone: Backbone,
+    device: torch.device,
+    options: FitOptions,
+    most_held_out: int,
+    progress: Progress,
+) -> ImageItems:
+    """The readable images of a source, and which of them to train on.
+
+    Args:
+        most_held_out: images, at most.
+
+    Raises:
+        BadInput: too few images can be read and have a target, or none of some class.
+    """
+    chosen, usable = usable_items(source, targets)
+    skipped = find_unreadable(chosen, progress)
+    tell_skipped(skipped)
+    items = np.delete(usable, [one.item for one in skipped])
+    check_enough(source, targets, items)
+    values = targets.values[items]
+    training, held_out = hold_out(values, options.validation, options.seed, most_held_out)
+    return ImageItems(
+        targets=values,
+        training=training,
+        held_out=held_out,
+        skipped=skipped,
+        backbone=backbone,
+        dimension=backbone.dimension,
+        seed=options.seed,
+        fabric=processors(device, options.devices, mixed=True),
+        images=source.select(items),
+        progress=progress,
+    )

@@ -1,0 +1,86 @@
+"""Training on frozen features: they are computed once, then the layers behind them are trained."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from hashlens.backbones import Backbone, extract_features
+from hashlens.compute.threads import torch_threads
+from hashlens.progress import Progress
+from hashlens.sources import Source
+from hashlens.sources.reading import tell_skipped
+from hashlens.training.datasets import FeatureDataset, keep_batch
+from hashlens.training.items import TrainingItems, check_enough, usable_items
+from hashlens.training.options import FitOptions
+from hashlens.training.processors import processors
+from hashlens.training.split import hold_out
+from hashlens.training.targets import Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenItems(TrainingItems):
+    """Features in memory.
+
+    Attributes:
+        values: (N, D) float32.
+    """
+
+    values: NDArray[np.float32]
+
+    def features(self) -> NDArray[np.float32]:
+        return self.values
+
+    def trained_backbone(self) -> None:
+        return None
+
+    def threads(self) -> AbstractContextManager[None]:
+        return torch_threads(1)  # several would wait for each other longer than they compute
+
+    def _loader(self, items: NDArray[np.int64], augment: bool, **options: Any) -> DataLoader:
+        features, targets = torch.from_numpy(self.values[items]), torch.from_numpy(self.targets[items])
+        return DataLoader(FeatureDataset(features, targets), collate_fn=keep_batch, **options)
+
+
+def frozen_items(
+    source: Source,
+    targets: Targets,
+    backbone: Backbone | None,
+    device: torch.device,
+    options: FitOptions,
+    most_held_out: int,
+    progress: Progress,
+) -> FrozenItems:
+    """The features of a source, and which of them to train on.
+
+    Args:
+        backbone: ``None`` where the source holds features.
+        most_held_out: items, at most.
+
+    Raises:
+        BadInput: too few items can be read and have a target, or none of some class.
+    """
+    chosen, usable = usable_items(source, targets)
+    features = extract_features(chosen, backbone, device, progress=progress)
+    tell_skipped(features.skipped)
+    items = usable[features.items]
+    check_enough(source, targets, items)
+    values = targets.values[items]
+    training, held_out = hold_out(values, options.validation, options.seed, most_held_out)
+    return FrozenItems(
+        targets=values,
+        training=training,
+        held_out=held_out,
+        skipped=features.skipped,
+        backbone=backbone,
+        dimension=features.values.shape[1],
+        seed=options.seed,
+        fabric=processors(device),
+        values=features.values,
+    )
