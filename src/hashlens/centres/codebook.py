@@ -41,7 +41,7 @@ def check_codebook(codebook: ArrayLike, classes: int | None = None, bits: int | 
         hashlens.errors.BadInput: The codebook has only 1 distinct rows; one stands 2 times.
     """
     array = np.asarray(codebook)
-    if array.ndim != 2 or array.dtype.kind not in "iuf" or not np.isin(array, (-1, 1)).all():
+    if array.ndim != 2 or array.dtype.kind not in "iuf" or not (np.abs(array) == 1).all():
         raise BadInput(f"A codebook must be a (C, K) array of −1 and +1, not {array.dtype} {array.shape}.")
     for name, wanted, found in (("classes", classes, array.shape[0]), ("bits", bits, array.shape[1])):
         if wanted is not None and wanted != found:
