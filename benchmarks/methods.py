@@ -39,8 +39,7 @@ from hashlens.backbones import extract_features, load_backbone
 from hashlens.classes import Taxonomy, open_taxonomy
 from hashlens.methods import METHODS, SEMANTIC, SHREWD, CentralSimilarityHashing, HashLens, Method, OrthoHash
 from hashlens.metrics.ties import average_precision
-from hashlens.sources import FeatureArray, Source
-from hashlens.sources.source import ImageArray
+from hashlens.sources import FeatureArray, ImageArray, Source
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 COMPARED: dict[str, Method] = {
