@@ -11,12 +11,15 @@ import pytest
 import hashlens
 
 PACKAGE = Path(hashlens.__file__).parent
+GROUND = ("errors", "files", "cache", "progress", "registry", "plugins", "compute")
 ROOMS = (
-    ("errors", "files", "cache", "progress", "registry", "plugins", "compute"), ("codes",), ("sources",),
-    ("classes",), ("centres",), ("objectives",), ("metrics",), ("backbones",), ("methods",), ("models",), ("training",),
-    ("engines",), ("catalogue",), ("reports",), ("service",), ("terminal", "demo", "cli", "__main__"),
-)  # fmt: skip
-LEVELS = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+    *("codes", "sources", "classes", "centres", "objectives", "metrics", "backbones", "methods", "models"),
+    *("training", "engines", "catalogue", "reports", "service"),
+)
+TOP = ("terminal", "demo", "cli", "__main__")
+LEVELS = (
+    dict.fromkeys(GROUND, 0) | {room: 1 + n for n, room in enumerate(ROOMS)} | dict.fromkeys(TOP, 1 + len(ROOMS))
+)
 FRONT = "hashlens"  # the front door, which names what lies in the rooms and opens none of them when it is imported
 
 # Arrows that run back up, (from, to), with the reason why each is still there; to become empty.

@@ -178,22 +178,30 @@ def read_similarity(path: str | os.PathLike[str], class_names: Sequence[str]) ->
     except BadInput:
         raise
     except (OSError, ValueError, IndexError, csv.Error) as error:
-        raise BadInput(f"{path} is not a .npy or .csv file of a class similarity ({error}).") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(f"{path} is not a .npy or .csv file of a class similarity ({reason}).") from None
     return check_similarity(values, len(class_names))
 
 
 def similarity_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The class names in the first line of a ``.csv`` file for :func:`read_similarity`, which has an example.
+    """The class names in the first line of a ``.csv`` file for :func:`read_similarity`.
 
     Raises:
         BadInput: the file cannot be read, or has no such line.
+
+    Example:
+        >>> similarity_class_names("nowhere.csv")
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: nowhere.csv is not a .csv file of a class similarity (No such file or directory).
     """
     path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             names = tuple(next(filter(None, csv.reader(file)), [])[1:])
     except (OSError, ValueError, csv.Error) as error:
-        raise BadInput(f"{path} is not a .csv file of a class similarity ({error}).") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(f"{path} is not a .csv file of a class similarity ({reason}).") from None
     if not names:
         raise BadInput(f"{path} needs the names of the classes in its first line, behind an empty cell.")
     return names
