@@ -452,7 +452,7 @@ def test_fit_takes_a_codebook_and_parameters_of_the_loss(run, photos: Path, tmp_
     np.save(tmp_path / "H.npy", codebook)
     status, _, error = run(
         "fit", photos / "train", "-o", tmp_path / "model", *FAST, "--centres", tmp_path / "H.npy",
-        "--margin", 0.4, "--scale", 7, "--method", "orthoarc",
+        "--set", "margin=0.4", "--set", "scale=7", "--method", "orthoarc",
     )  # fmt: skip
     assert status == 0, error
     model = hl.HashModel.load(tmp_path / "model")
@@ -514,8 +514,8 @@ def test_bad_input_to_fit(run, photos: Path, tmp_path: Path) -> None:
     check_refusal(run("fit", photos / "train", "-o", output, "--method", "magic"), "'magic'")
     check_refusal(run("fit", photos / "train", "-o", output, "--centres", "magic"), "'magic'")
     check_refusal(run("fit", photos / "train", "-o", output, "--centres", "magic.npy"), r"magic\.npy")
-    check_refusal(run("fit", photos / "train", "-o", output, "--scale", "big"), "'big'")
-    check_refusal(run("fit", photos / "train", "-o", output, "--method", "csq", "--margin", 0.1), "no margin")
+    check_refusal(run("fit", photos / "train", "-o", output, "--set", "scale=big"), "'big'")
+    check_refusal(run("fit", photos / "train", "-o", output, "--method", "csq", "--set", "margin=0.1"), "no margin")
     check_refusal(run("fit", photos / "train", "-o", output, "--method", "shc", "--similarity", "taste"), "'taste'")
     check_refusal(run("fit", photos / "train", "-o", output, "--backbone", "resnet19x"), "'resnet19x'")
     check_refusal(run("fit", photos / "train", "-o", output, "--weights", tmp_path / "none.pth"), r"none\.pth")
@@ -575,7 +575,7 @@ def test_search_among_some_classes(run, photos: Path, index: Path) -> None:
 
 
 def test_demo(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hashlens.demo.IMAGE_SIZE", 32)
+    monkeypatch.setattr("hashlens.cli.demo.IMAGE_SIZE", 32)
     monkeypatch.setattr("hashlens.sources.named.DEBIAN_FOLDER", Path("nowhere"))
     monkeypatch.setattr("hashlens.sources.named._unpack_debian_package", lambda _: "this is a test")
     monkeypatch.setattr(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from hashlens.cli import app
+from hashlens.cli import application
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -31,7 +31,7 @@ def test_links_and_commands_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert target.startswith("https://") or (page.parent / target).is_file(), target
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = get_command(application()).commands  # type: ignore[attr-defined]
     for line in re.findall(r"hashlens ([a-z]+ [^\n`]*)", text):
         verb, *words = line.split("#")[0].split()
         if verb in commands:
@@ -43,5 +43,5 @@ def test_links_and_commands_exist(page: Path) -> None:
 
 def test_every_command_is_in_the_readme() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in get_command(app).commands:  # type: ignore[attr-defined]
+    for name in get_command(application()).commands:  # type: ignore[attr-defined]
         assert f"hashlens {name}" in text or f"make {name}" in text

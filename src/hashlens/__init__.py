@@ -9,12 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hashlens import centres, classes, methods, metrics, objectives, sources
+    from hashlens import centres, classes, cli, codes, engines, methods, metrics, objectives, sources
     from hashlens.catalogue import Catalogue
     from hashlens.engines import HammingIndex
     from hashlens.errors import BadInput
     from hashlens.metrics import evaluate
     from hashlens.models import HashModel
+    from hashlens.progress import progress_bar
     from hashlens.sources import open_source
     from hashlens.training import fit
 
@@ -26,8 +27,9 @@ _HOMES = {
     "evaluate": "hashlens.metrics",
     "fit": "hashlens.training",
     "open_source": "hashlens.sources",
+    "progress_bar": "hashlens.progress",
 }
-_ROOMS = ("centres", "classes", "methods", "metrics", "objectives", "sources")
+_ROOMS = ("centres", "classes", "cli", "codes", "engines", "methods", "metrics", "objectives", "sources")
 
 __version__ = "0.1.0"
 
@@ -38,12 +40,16 @@ __all__ = [
     "HashModel",
     "centres",
     "classes",
+    "cli",
+    "codes",
+    "engines",
     "evaluate",
     "fit",
     "methods",
     "metrics",
     "objectives",
     "open_source",
+    "progress_bar",
     "sources",
 ]
 

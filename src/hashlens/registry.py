@@ -34,7 +34,7 @@ class Registry(Generic[T]):
         self._things: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """A decorator that adds a thing under ``name``; one that has this name already is replaced, with a warning."""
+        """A decorator that adds a thing under ``name``, in place of one that has it, with a warning."""
 
         def add(thing: T) -> T:
             if name in self._things:

@@ -27,7 +27,7 @@ from hashlens.engines import HammingIndex, SearchEngine
 from hashlens.errors import BadInput
 from hashlens.models import HashModel
 from hashlens.progress import Progress, silence
-from hashlens.sources import Skipped, Source
+from hashlens.sources import Skipped, Source, as_source
 
 DATABASE_FILE = "catalogue.sqlite"
 MODEL_FOLDER = "model"
@@ -69,6 +69,19 @@ class Hit:
     path: str
     labels: tuple[str, ...]
     id: int
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a search with images found.
+
+    Attributes:
+        answers: for every image that could be read where it is, and its hits.
+        skipped: the others.
+    """
+
+    answers: list[tuple[str, list[Hit]]]
+    skipped: list[Skipped]
 
 
 class Catalogue:
@@ -305,6 +318,30 @@ class Catalogue:
         with self._up_to_date() as (rows, engine):
             found = engine.search(codes, k, self._labelled(rows, labels))
             return _as_hits(rows, list(zip(*found, strict=True)))
+
+    def search_images(
+        self, items: Sequence[Any], k: int = 10, labels: Sequence[str] = (), device: str | None = None
+    ) -> Answers:
+        """The images nearest to images, which the model in the index encodes.
+
+        Args:
+            items: sources, or what :func:`hashlens.sources.as_source` makes them of.
+            k, labels: as for :meth:`search`.
+            device: see :meth:`hashlens.HashModel.encoder`.
+
+        Raises:
+            BadInput: as for :meth:`search`.
+        """
+        answers: list[tuple[str, list[Hit]]] = []
+        skipped: list[Skipped] = []
+        with self.model().encoder(device) as encoder:
+            for source in map(as_source, items):
+                for batch in encoder.batches(source):
+                    skipped += batch.skipped
+                    found = self.search(batch.codes, k, labels) if len(batch.items) else []
+                    queries = [source.location(int(item)) for item in batch.items]
+                    answers += zip(queries, found, strict=True)
+        return Answers(answers, skipped)
 
     def search_paths(
         self, paths: Sequence[str | os.PathLike[str]], k: int = 10, labels: Sequence[str] = ()

@@ -9,7 +9,7 @@ from hashlens.methods.combination import Combination
 from hashlens.methods.hashlens import HashLens
 from hashlens.methods.method import SEMANTIC, CentreMethod, Method
 from hashlens.methods.orthohash import OrthoHash
-from hashlens.methods.parameters import configure
+from hashlens.methods.parameters import configure, without_labels
 from hashlens.methods.presets import METHODS, default_method, get_method, register
 from hashlens.methods.settings import OPTIMIZERS, SCHEDULES, Recipe, TrainingSettings
 from hashlens.methods.shrewd import SHREWD
@@ -32,4 +32,5 @@ __all__ = [
     "default_method",
     "get_method",
     "register",
+    "without_labels",
 ]

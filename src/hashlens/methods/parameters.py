@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from numpy.typing import ArrayLike
+
 from hashlens.errors import BadInput
 from hashlens.files import read_array
 from hashlens.methods.method import CentreMethod, Method
@@ -15,12 +17,12 @@ OF_SIMILARITY = ("similarity", "taxonomy_weight")
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", NoneType: "none"}
 
 
-def configure(method: Method, given: Mapping[str, str]) -> Method:
+def configure(method: Method, given: Mapping[str, str | ArrayLike]) -> Method:
     """A method with some parameters set from text.
 
     Args:
         given: parameter → value: a number; ``none``; ``true`` or ``false``; a name; or, for centres or a similarity
-            of your own, a ``.npy`` file.
+            of your own, a ``.npy`` file or an array.
 
     Returns:
         A method of the same kind; ``method`` itself is not changed.
@@ -42,7 +44,10 @@ def configure(method: Method, given: Mapping[str, str]) -> Method:
     for name in given:
         if name not in hints:
             raise BadInput(f"{type(method).__name__} has no {name}; its parameters are {', '.join(hints)}.")
-    configured = method.with_parameters({name: _value(name, text, hints[name]) for name, text in given.items()})
+    values = {
+        name: _value(name, value, hints[name]) if isinstance(value, str) else value for name, value in given.items()
+    }
+    configured = method.with_parameters(values)
     if isinstance(configured, CentreMethod) and not configured.needs_similarity:
         for name in OF_SIMILARITY:
             if name in given:
@@ -50,6 +55,24 @@ def configure(method: Method, given: Mapping[str, str]) -> Method:
                     f"The {name} has no effect on these centres; set centres to semantic, or leave it out."
                 )
     return configured
+
+
+def without_labels(method: Method) -> Method:
+    """The method, trained on how far items are apart and not on their classes.
+
+    Raises:
+        BadInput: it cannot be.
+
+    Example:
+        >>> from hashlens.methods import METHODS
+        >>> without_labels(METHODS["shrewd"]).needs_classes
+        False
+    """
+    if "classification_weight" not in method.settable():
+        raise BadInput(
+            "Only the method shrewd trains without labels; add --method shrewd, or leave --no-labels out."
+        )
+    return method.with_parameters({"classification_weight": 0.0})
 
 
 def _value(name: str, text: str, hint: Any) -> Any:

@@ -85,6 +85,21 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
     return SameClass(order, classes, starts, stops)
 
 
+def relevant_results(query_labels: NDArray[Any], result_labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of a few results of each query are relevant.
+
+    Args:
+        query_labels: (Q,) class numbers, −1 for none, or (Q, C) multi-hot.
+        result_labels: (Q, m) or (Q, m, C), likewise.
+
+    Returns:
+        (Q, m).
+    """
+    if query_labels.ndim == 2:
+        return np.asarray((query_labels[:, None] & result_labels).any(2))
+    return np.asarray((query_labels[:, None] == result_labels) & (query_labels[:, None] != -1))
+
+
 def stable_order(labels: NDArray[Any]) -> NDArray[np.int64]:
     """Like a stable argsort, which numpy does far faster for numbers of 16 bits.
 

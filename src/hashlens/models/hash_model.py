@@ -183,6 +183,12 @@ class HashModel:
         self.training["adapted_to"] = count
         return self
 
+    @property
+    def training_summary(self) -> str:
+        """The epoch that was kept and its score on held-out images, in words."""
+        score = "".join(f", validation {name} {value:.4f}" for name, value in kept_scores(self.training).items())
+        return f"epoch {self.training['best_epoch']}{score}"
+
     def fingerprint(self) -> str:
         """A hash of weights and preprocessing: equal for models that give the same codes."""
         version = weights_version(self.network)
@@ -271,6 +277,17 @@ class HashModel:
             finetuned=config["finetuned"],
             training=config["training"],
         )
+
+
+def kept_scores(training: dict[str, Any]) -> dict[str, float]:
+    """The scores of the epoch that was kept, by name; none where no image was held out.
+
+    Args:
+        training: as a model's ``training`` or its ``config.json`` tells.
+    """
+    kept = next(entry for entry in training["history"] if entry["epoch"] == training["best_epoch"])
+    prefix = "validation_"
+    return {name.removeprefix(prefix): value for name, value in kept.items() if name.startswith(prefix)}
 
 
 def _waiting_file(digest: str) -> str:

@@ -11,36 +11,37 @@ from numpy.typing import ArrayLike
 
 from hashlens.classes import Taxonomy, class_distances, open_relations
 from hashlens.errors import BadInput
-from hashlens.files import write_json
-from hashlens.metrics import evaluate
+from hashlens.files import replacing, write_json
+from hashlens.metrics import Report, evaluate
 from hashlens.metrics.code_statistics import quantization_error
 from hashlens.models import HashModel
 from hashlens.progress import Progress
 from hashlens.reports.page import Side, result_rows, write_page
 from hashlens.reports.plots import draw_plots
-from hashlens.sources import as_source
+from hashlens.sources import Source, as_source
 from hashlens.sources.labels import share_numbering
 
-METRICS_FILE = "metrics.json"
+METRICS_FILE, FIGURES_FILE, QUERIES_FILE = "metrics.json", "metrics.csv", "queries.csv"
 PAGE_FILE = "report.html"
 
 
 def write_report(
     model: HashModel,
-    database: Any,
-    queries: Any,
+    *,
+    queries: Source | str | os.PathLike[str],
+    database: Source | str | os.PathLike[str],
     folder: str | os.PathLike[str],
     at: Sequence[int | None] | None = None,
     device: str | None = None,
     taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Report:
     """Encode queries and database, evaluate, and write metrics, plots and a page to a folder.
 
     Args:
-        database, queries: labelled sources, or what :func:`hashlens.open_source` takes.
-        folder: is made if need be; gets ``metrics.json``, plots as PNG files, and ``report.html``, which needs
-            no other file.
+        queries, database: labelled sources, or what :func:`hashlens.open_source` takes.
+        folder: is made if need be; gets ``metrics.json``; the figures as ``metrics.csv`` and those of every query
+            as ``queries.csv``; plots as PNG files; and ``report.html``, which needs no other file.
         at: ranking depths, see :func:`hashlens.metrics.evaluate`.
         taxonomy: of the classes of both sources, see :func:`hashlens.classes.class_distances`; an array of
             distances is in the order of the database's classes, and the queries may have no others.
@@ -69,24 +70,32 @@ def write_report(
         searched.labels[encoded_database.items], searched.class_names,
         asked.labels[encoded_queries.items], asked.class_names,
     )  # fmt: skip
-    report = evaluate(
+    found = evaluate(
         encoded_queries.codes, query_labels, encoded_database.codes, database_labels, at,
         relations, classes, model.bits,
     )  # fmt: skip
     threshold = model.network.hash_layer.threshold
-    report["codes"]["quantization_error"] = quantization_error(encoded_database.continuous - threshold)
     known = set(encoded_database.digests)
-    report["queries_in_database"] = sum(digest in known for digest in encoded_queries.digests)
-    report["skipped"] = {
-        "queries": [str(one) for one in encoded_queries.skipped],
-        "database": [str(one) for one in encoded_database.skipped],
-    }
-    report["notes"] = _notes(report)
-    report["model"] = {"method": model.method, "bits": model.bits, "fingerprint": model.fingerprint()}
-    report["sources"] = {"queries": asked.name, "database": searched.name}
+    sources = {"queries": asked.name, "database": searched.name}
     if relations is not None:
-        report["sources"]["taxonomy"] = str(relations) if isinstance(relations, Taxonomy) else "given distances"
+        sources["taxonomy"] = str(relations) if isinstance(relations, Taxonomy) else "given distances"
+    content = {
+        **found,
+        "codes": found["codes"]
+        | {"quantization_error": quantization_error(encoded_database.continuous - threshold)},
+        "queries_in_database": sum(digest in known for digest in encoded_queries.digests),
+        "skipped": {
+            "queries": [str(one) for one in encoded_queries.skipped],
+            "database": [str(one) for one in encoded_database.skipped],
+        },
+        "model": {"method": model.method, "bits": model.bits, "fingerprint": model.fingerprint()},
+        "sources": sources,
+    }
+    report = Report(content | {"notes": _notes(content)}, found.per_query)
     write_json(folder / METRICS_FILE, report)
+    for file, per_query in ((FIGURES_FILE, False), (QUERIES_FILE, True)):
+        with replacing(folder / file) as temporary:
+            temporary.write_text(report.to_csv(per_query), encoding="utf-8")
     plots = draw_plots(report, folder)
     rows = None
     if asked.feature_dimension is None and searched.feature_dimension is None:

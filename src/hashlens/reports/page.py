@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from hashlens.engines import HammingIndex
 from hashlens.files import replacing
+from hashlens.metrics.relevance import relevant_results
+from hashlens.metrics.tables import figure_tables
 from hashlens.sources import Source, UnreadableImage
 from hashlens.sources.labels import Labels
 
@@ -77,7 +79,7 @@ def result_rows(
     drawn = random.permutation(len(queries.codes))[:SAMPLED_QUERIES]
     index = HammingIndex.build(database.codes, bits)
     distances, found = index.search(queries.codes[drawn], NEIGHBOURS)
-    relevant = _relevant(queries.labels[drawn], database.labels[found])
+    relevant = relevant_results(queries.labels[drawn], database.labels[found])
 
     def apart(query: int, hit: int) -> float | None:
         labels = queries.labels[query], database.labels[hit]
@@ -116,21 +118,14 @@ def write_page(
     environment = jinja2.Environment(loader=jinja2.PackageLoader("hashlens.reports", "."), autoescape=True)
     page = environment.get_template("page.html").render(
         facts=facts,
-        depths=[name.removeprefix("mAP@") for name in report if name.startswith("mAP@") and "/" not in name],
+        tables=figure_tables(report),
         report=report,
         hierarchical="hierarchical_precision_at_k" in report["curves"],
-        by_wu_palmer="wu_palmer_similarity" in report["curves"].get("hierarchical_precision_at_k", {}),
         plots={title: _embedded(file.read_bytes(), "png") for title, file in plots.items()},
         sections=rows and [("Queries drawn at random", rows[0]), ("Where it fails most", rows[1])],
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-
-
-def _relevant(query_labels: Labels, result_labels: Labels) -> NDArray[np.bool_]:
-    if query_labels.ndim == 2:
-        return np.asarray((query_labels[:, None] & result_labels).any(2))
-    return np.asarray((query_labels[:, None] == result_labels) & (query_labels[:, None] >= 0))
 
 
 def _picture(

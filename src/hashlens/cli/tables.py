@@ -13,19 +13,13 @@ def print_metrics(report: Mapping[str, Any]) -> None:
     """The main figures of :func:`hashlens.metrics.evaluate`."""
     from rich.table import Table
 
-    hierarchical = any(name.startswith("mAHP@") for name in report)
-    table = Table("first k", "mAP@k", "worst … best order", "precision@k", "recall@k", *["mAHP@k"] * hierarchical)
-    for name in report:
-        if name.startswith("mAP@") and "/" not in name:
-            depth = name.removeprefix("mAP@")
-            table.add_row(
-                depth,
-                f"{report[name]:.4f}",
-                f"{report[name + '/worst']:.4f} … {report[name + '/best']:.4f}",
-                *(f"{report[f'{kind}@{depth}']:.4f}" if depth != "all" else "" for kind in ("precision", "recall")),
-                *([f"{report[f'mAHP@{depth}']:.4f}"] if hierarchical else []),
-            )
-    _print(table)
+    from hashlens.metrics.tables import figure_tables
+
+    for found in figure_tables(report, headlines=True):
+        table = Table(*found.columns)
+        for row in found.rows:
+            table.add_row(*row)
+        _print(table)
 
 
 def print_results(answer: Mapping[str, Any]) -> None:

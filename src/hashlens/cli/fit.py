@@ -1,0 +1,161 @@
+"""``hashlens fit``"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hashlens.cli.arguments import Relations, SourceName, Split, TrainingDevice, pairs
+from hashlens.cli.messages import log
+from hashlens.cli.verbs import VERBS
+from hashlens.errors import BadInput
+from hashlens.progress import progress_bar
+
+
+@VERBS.register("fit")
+def fit(
+    source: SourceName,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Folder to save the model in.")],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="hashlens, hashlens-taxonomy, orthohash, orthoarc, csq, mds, shc or shrewd; by default hashlens, "
+            "or hashlens-taxonomy with a taxonomy.",
+            show_default=False,
+        ),
+    ] = None,
+    bits: Annotated[int, typer.Option(help="Code length, 8 to 1024.")] = 64,
+    split: Split = None,
+    taxonomy: Relations = None,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="shrewd alone: use distances in the taxonomy, but no classes.")
+    ] = False,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.npy|COLUMN",
+            help="With --no-labels: what items mean, in place of classes; one row for each, or a parquet column.",
+        ),
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter of the method, such as margin=0.3, scale=auto or min_distance=12. Repeatable; a name "
+            "that the method does not have is refused with those that it has.",
+        ),
+    ] = None,
+    centres: Annotated[
+        str | None,
+        typer.Option(help="bernoulli, hadamard, maximum-distance, semantic, or a .npy file of a codebook."),
+    ] = None,
+    similarity: Annotated[
+        str | None,
+        typer.Option(
+            help="Of classes, for semantic centres: confusion, class-means, taxonomy, or a .npy or .csv file."
+        ),
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="efficientnet_lite0, or any name that timm knows.")] = (
+        "efficientnet_lite0"
+    ),
+    weights: Annotated[str | None, typer.Option(help="The backbone's weights: .safetensors or state dict.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels that the backbone sees; 128 by default.")] = None,
+    finetune: Annotated[
+        bool | None,
+        typer.Option(
+            "--finetune/--frozen", help="Train the backbone too; by default on a GPU only.", show_default=False
+        ),
+    ] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Train with the paper's settings, not ours.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the method's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Instead of the method's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Instead of the method's.")] = None,
+    hidden_layers: Annotated[
+        str | None,
+        typer.Option(help="Units between features and codes, as in 1024,512, or none; instead of the method's."),
+    ] = None,
+    feature_dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of features left out at random, instead of the method's; more is better for classes that "
+            "are not trained on."
+        ),
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of the images held out to choose the epoch.")] = 0.1,
+    seed: int = 0,
+    device: TrainingDevice = None,
+    devices: Annotated[int, typer.Option(help="GPUs to share end-to-end training.")] = 1,
+    adapt: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Then fit the batch norm to these images; no labels needed."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
+) -> None:
+    """Learn binary codes from labelled images and save the model.
+
+    End-to-end training that was interrupted goes on when the same command is given again.
+    """
+    from hashlens.models.folder import check_output
+    from hashlens.sources import open_source
+
+    check_output(output, overwrite)
+    images = open_source(source, split)
+    target = open_source(adapt) if adapt else None
+
+    from hashlens.classes import read_similarity
+    from hashlens.methods import configure, default_method, get_method, without_labels
+    from hashlens.training import FitOptions, discard_checkpoints, fit_with
+
+    chosen = get_method(method or default_method(taxonomy is not None))
+    if no_labels:
+        chosen = without_labels(chosen)
+    given: dict[str, Any] = dict(pairs(parameters, "NAME=VALUE", "margin=0.3"))
+    given |= {name: value for name, value in (("centres", centres), ("similarity", similarity)) if value}
+    if str(given.get("similarity", "")).endswith(".csv"):
+        given["similarity"] = read_similarity(given["similarity"], images.class_names)
+    options = FitOptions(
+        bits=bits,
+        backbone=backbone,
+        weights=weights,
+        image_size=image_size,
+        finetune=finetune,
+        paper=paper,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        hidden_layers=_sizes(hidden_layers),
+        feature_dropout=feature_dropout,
+        validation=validation,
+        seed=seed,
+        device=device,
+        devices=devices,
+    )
+    checkpoints = output / "checkpoints"
+    if options.trains_backbone(images):  # which may take hours
+        options = replace(options, checkpoints=str(checkpoints))
+    model = fit_with(
+        images,
+        options,
+        configure(chosen, given),
+        taxonomy=taxonomy,
+        item_vectors=vectors,
+        progress=progress_bar,
+    )
+    model.save(output)
+    discard_checkpoints(checkpoints)
+    log.info(f"Saved {output}: {model.training_summary}.")
+    if target is not None:  # a model without batch norm cannot adapt, but the training should not be lost for it
+        model.adapt(target, device).save(output)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    if text is None or text == "none":
+        return None if text is None else ()
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise BadInput(f"'{text}' are no hidden layers; give their units, as in 1024,512, or none.")
+    return tuple(int(word) for word in words)

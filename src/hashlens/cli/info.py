@@ -1,0 +1,25 @@
+"""``hashlens info``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hashlens.cli.messages import log
+from hashlens.cli.tables import print_facts
+from hashlens.cli.verbs import VERBS
+
+
+@VERBS.register("info")
+def info(
+    path: Annotated[Path, typer.Argument(metavar="MODEL|INDEX", help="A folder written by fit or index.")],
+) -> None:
+    """Show what a model or an index is."""
+    from hashlens.reports.facts import facts_of
+
+    facts, remarks = facts_of(path)
+    print_facts(facts)
+    for remark in remarks:
+        log.info("%s", remark)

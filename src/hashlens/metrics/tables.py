@@ -1,0 +1,77 @@
+"""The figures of a report laid out for people, as the table of metrics orders them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hashlens.metrics.metric import METRICS, Figure
+
+BY_WU_PALMER = "/wup"
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """Figures that have depths, one line for each depth, or those without.
+
+    Attributes:
+        columns: headings, the first of them of the depths, or of the names of figures without.
+        rows: a depth or name, and numbers; "" where there is none.
+        meanings: of each figure in it, by its name.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    meanings: Mapping[str, str]
+
+
+def figure_tables(report: Mapping[str, Any], headlines: bool = False) -> list[FigureTable]:
+    """Tables of the figures of a report: by relevance, by class distance, those without a depth.
+
+    Args:
+        report: what :func:`hashlens.metrics.evaluate` returns, or what was read from its JSON.
+        headlines: only the figures that are marked as such.
+    """
+    figures = [(metric.needs, figure) for metric in METRICS.values() for figure in metric.figures]
+    shown = [(needs, figure) for needs, figure in figures if figure.headline or not headlines]
+    tables = []
+    for kind in ("relevance", "class distance"):
+        columns = [figure for needs, figure in shown if needs == kind and figure.has_depth]
+        suffixes = ("", BY_WU_PALMER) if kind == "class distance" and not headlines else ("",)
+        tables.append(_by_depth(report, columns, suffixes))
+    plain = [figure for _, figure in shown if not figure.has_depth and figure.name in report]
+    tables.append(
+        FigureTable(
+            ("figure", "value"),
+            tuple((figure.name, _number(report[figure.name])) for figure in plain),
+            {figure.name: figure.meaning for figure in plain},
+        )
+    )
+    return [table for table in tables if table.rows]
+
+
+def _by_depth(report: Mapping[str, Any], figures: list[Figure], suffixes: tuple[str, ...]) -> FigureTable:
+    named = [(figure.name + suffix, figure) for suffix in suffixes for figure in figures]
+    depths: dict[str, None] = {}
+    for name, _ in named:
+        before, _, after = name.partition("{k}")
+        for found in report:
+            if found.startswith(before) and found.endswith(after):
+                depth = found[len(before) : len(found) - len(after)]
+                if depth == "all" or depth.isdecimal():
+                    depths[depth] = None
+    known = [(name, figure) for name, figure in named if any(name.replace("{k}", k) in report for k in depths)]
+    return FigureTable(
+        ("first k", *(_heading(name) for name, _ in known)),
+        tuple((k, *(_number(report.get(name.replace("{k}", k))) for name, _ in known)) for k in depths),
+        {_heading(name): figure.meaning for name, figure in known},
+    )
+
+
+def _heading(name: str) -> str:
+    return name.replace("{k}", "k").replace(BY_WU_PALMER, ", Wu–Palmer")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,68 @@
+"""What a model or an index is, in a few lines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hashlens.catalogue import Catalogue
+from hashlens.catalogue.catalogue import DATABASE_FILE
+from hashlens.engines import HammingIndex
+from hashlens.errors import BadInput
+from hashlens.models import CONFIG_FILE, read_config
+from hashlens.models.hash_model import kept_scores
+
+SHOWN_CLASSES = 8
+
+
+def facts_of(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[str]]:
+    """Names and values to show of a model or an index, and remarks.
+
+    Raises:
+        BadInput: the folder is neither, or damaged.
+    """
+    folder = Path(folder)
+    if (folder / DATABASE_FILE).is_file():
+        return _of_index(Catalogue.open(folder))
+    if not (folder / CONFIG_FILE).is_file():
+        raise BadInput(f"{folder} is neither a model nor an index.")
+    return _of_model(read_config(folder)), []
+
+
+def _of_model(config: dict[str, Any]) -> dict[str, Any]:
+    training, backbone = config["training"], config["backbone"]
+    names = config["class_names"]
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in kept_scores(training).items())
+    return {
+        "method": config["method"]["name"],
+        "parameters": ", ".join(f"{name} {value}" for name, value in config["method"]["parameters"].items()),
+        "bits": config["bits"],
+        "backbone": f"{backbone['name']} at {backbone['preprocessing']['image_size']} pixels, "
+        + ("trained too" if config["finetuned"] else "frozen")
+        if backbone
+        else f"none: {config['feature_dimension']} given features",
+        "hidden layers": ", ".join(map(str, config["hidden_layers"])) or "none",
+        "classes": f"{len(names)}: {', '.join(names[:SHOWN_CLASSES])}" + (" …" if names[SHOWN_CLASSES:] else ""),
+        "trained on": f"{training['images']:,} images of {training['source']}, seed {training['seed']}",
+        "best epoch": f"{training['best_epoch']} of {training['settings']['epochs']}",
+        "validation": scores
+        + (f" on {training['held_out']:,} images" if training["held_out"] else "nothing held out"),
+        "adapted to": f"{training['adapted_to']:,} images" if "adapted_to" in training else "no",
+    }
+
+
+def _of_index(catalogue: Catalogue) -> tuple[dict[str, Any], list[str]]:
+    engine = catalogue.engine()
+    facts: dict[str, Any] = {
+        "images": f"{len(catalogue):,}",
+        "bits": catalogue.bits,
+        "adapted": "yes" if catalogue.adapted else "no",
+        "model": catalogue.folder / "model",
+    }
+    if isinstance(engine, HammingIndex):
+        facts["searched"] = "; ".join(engine.plan) or "no codes"
+    else:
+        facts["engine"] = type(engine).__name__
+    facts |= {f"from {name}": f"{count:,}" for name, count in catalogue.sources().items()}
+    return facts, [f"not indexed: {path}: {reason}" for path, reason in catalogue.skipped()]
