@@ -174,14 +174,20 @@ def _score(
     network.eval()
     with torch.inference_mode(), fabric.autocast():
         found = [(places, network(fabric.to_device(inputs)).float()) for inputs, _targets, places in batches]
-    numbers = torch.from_numpy(share)[torch.cat([places for places, _ in found])]
-    codes = torch.cat([codes for _, codes in found])
-    if fabric.world_size > 1:
-        numbers = torch.as_tensor(fabric.all_gather(numbers.to(fabric.device))).flatten()
-        codes = torch.as_tensor(fabric.all_gather(codes)).flatten(0, 1)
+    numbers = torch.from_numpy(share).to(fabric.device)[torch.cat([places for places, _ in found])]
+    numbers, codes = _of_all(fabric, numbers), _of_all(fabric, torch.cat([codes for _, codes in found]))
     once, first = np.unique(numbers.cpu().numpy(), return_index=True)
     packed = pack(codes.cpu().numpy()[first], network.hash_layer.threshold)
     return validation.score(packed, once, codes.shape[1])
+
+
+def _of_all(fabric: Fabric, tensor: Tensor) -> Tensor:
+    """The tensors of all processes in one, (ranks · n, …) from (n, …)."""
+    if fabric.world_size == 1:
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(fabric.world_size)]
+    torch.distributed.all_gather(parts, tensor)
+    return torch.cat(parts)
 
 
 def _speed_up_batch_norm(network: HashNetwork, steps: int) -> None:

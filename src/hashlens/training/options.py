@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -16,6 +15,7 @@ from hashlens.sources import Source
 
 LARGEST = 2**63 - 1  # what PyTorch takes as a seed
 LARGEST_LAYER = 1_000_000
+LARGEST_RATE = 1_000
 LARGEST_IMAGE = 10_000  # pixels
 WHOLE_NUMBERS = {  # what it is, the least, the largest
     "epochs": ("number of epochs", 1, LARGEST),
@@ -87,8 +87,8 @@ class FitOptions:
             what = "size of one of the hidden layers"
             self._set("hidden_layers", tuple(_whole(what, size, 1, LARGEST_LAYER) for size in self.hidden_layers))
         rate = self.learning_rate
-        if rate is not None and not (_is_number(rate) and 0 < rate < math.inf):
-            raise BadInput(f"The learning rate is {rate}; it must be positive and finite.")
+        if rate is not None and not (_is_number(rate) and 0 < rate <= LARGEST_RATE):
+            raise BadInput(f"The learning rate is {rate}; give a number above 0 and up to {LARGEST_RATE:,}.")
         for name in ("feature_dropout", "validation"):
             share = getattr(self, name)
             if share is not None and not (_is_number(share) and 0 <= share < 1):

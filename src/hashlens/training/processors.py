@@ -34,7 +34,8 @@ def processors(device: torch.device, count: int = 1, mixed: bool = False) -> Fab
     if device.type == "cuda" and count > torch.cuda.device_count():
         raise BadInput(f"{count} devices are asked for, but PyTorch sees {torch.cuda.device_count()} GPUs.")
     one = [device.index or 0] if device.type == "cuda" else 1
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    for name in ("lightning.fabric", "lightning.pytorch"):  # which share one logger of what is said once
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # advice that is not for our users
         return Fabric(
