@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from hashlens.files import write_json
 FORMAT = "hashlens-hamming-index"
 VERSION = 2  # the first had neither checksums nor ids of the caller's choosing
 MANIFEST_FILE = "index.json"
+TEMPORARY_MANIFEST = re.compile(r"\.index\.json\.[a-z0-9_]{8}\.json")  # as a killed process leaves it
 ROWS_AT_ONCE = 1 << 18
 OPENING_ATTEMPTS = 3  # another process may replace files between reading the manifest and opening them
 
@@ -581,7 +583,8 @@ def _own_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def _unused_files(folder: Path, used: set[str]) -> list[Path]:
-    return [*unused_files(folder, used), *folder.glob(f".{MANIFEST_FILE}.*")]
+    left = [path for path in folder.iterdir() if TEMPORARY_MANIFEST.fullmatch(path.name)]
+    return [*unused_files(folder, used), *left]
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
