@@ -13,16 +13,8 @@ from torch import nn
 from hashlens.errors import BadInput
 from hashlens.methods.method import CentreMethod, plain
 from hashlens.methods.settings import OURS, Recipe, TrainingSettings
-from hashlens.objectives import (
-    ObjectiveMaker,
-    Problem,
-    check_parameters,
-    make_objective,
-    maker_of,
-    name_of,
-    needs,
-    parameters_of,
-)
+from hashlens.objectives import ObjectiveMaker, Problem, make_objective, needs, parameters_of
+from hashlens.objectives.objective import check_parameters, maker_of, name_of
 
 NOT_PARAMETERS = ("objective", "parameters", "recipe", "published")
 
