@@ -61,6 +61,16 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert drawn(ShuffleByEpoch(50, seed=4), 0) != epochs[0]
 
 
+@pytest.mark.parametrize(("count", "parts"), [(12, 3), (13, 3), (5, 2), (7, 7)])
+def test_processes_share_the_items_of_an_epoch_evenly(count: int, parts: int) -> None:
+    whole = drawn(ShuffleByEpoch(count, seed=1), 2)
+    shares = [drawn(ShuffleByEpoch(count, 1, part, parts), 2) for part in range(parts)]
+    assert {len(share) for share in shares} == {count // parts} == {len(ShuffleByEpoch(count, 1, 0, parts))}
+    assert [number for together in zip(*shares, strict=True) for number in together] == whole[
+        : parts * (count // parts)
+    ]
+
+
 # Features
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -80,6 +81,18 @@ def test_it_is_trained_as_it_stands_with_parameters_of_ones_own() -> None:
     model = hl.fit(digits(slice(200)), method, bits=16, epochs=1, device="cpu")
     assert model.method["parameters"]["slope"] == 3.0
     assert HashNet.heard == [0.0]
+
+
+class Interrupted(HashNet):
+    def on_epoch(self, progress: float) -> None:
+        if progress:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_reaches_the_caller_who_may_train_again() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        hl.fit(digits(slice(100)), hl.methods.Combination(objective=Interrupted), bits=16, epochs=2, device="cpu")
+    assert hl.fit(digits(slice(100)), "orthohash", bits=16, epochs=1, device="cpu").bits == 16
 
 
 def test_a_hash_layer_that_there_is_not_is_refused_with_those_that_there_are() -> None:
