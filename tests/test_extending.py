@@ -51,7 +51,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hashlens.backbones.backbone.DEFAULT_IMAGE_SIZE", 32)  # a quarter of the time and more
+    monkeypatch.setattr("hashlens.backbones.backbone.native_image_size", lambda _: 32)  # a fraction of the time
     before = [set(registry) for registry in REGISTRIES]
     yield tmp_path
     for registry, names in zip(REGISTRIES, before, strict=True):
@@ -122,9 +122,8 @@ class TestSource:
         assert catalogue.search(model.encode(train.select([4])), k=1)[0][0].distance == 0
 
     def test_the_command_line_knows_it(self, outside: Path) -> None:
-        done = command(
-            outside, "stripes.py", "fit", "stripes:60:train", "-o", "model", "--bits", "8", "--epochs", "1"
-        )
+        words = "fit stripes:60:train -o model --bits 8 --epochs 1 --image-size 32"
+        done = command(outside, "stripes.py", *words.split())
         assert done.returncode == 0, done.stderr
         assert HashModel.load(outside / "model").class_names == ("across", "along", "slanting")
 
