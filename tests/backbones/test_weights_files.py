@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hashlens.backbones import DEFAULT_BACKBONE, load_backbone
-from hashlens.backbones.backbone import EMBEDDED_ARCHITECTURE, embedded_weights, read_weights
+from hashlens.backbones.backbone import EMBEDDED, embedded_weights, read_weights
 from hashlens.errors import BadInput
 
 SMALL = "test_resnet"  # timm's own miniature, 373,000 weights
@@ -59,7 +59,7 @@ def test_every_form_of_a_weights_file_gives_the_same_features(weights_files: dic
 
 def test_a_weights_file_can_replace_the_weights_of_the_default_whatever_classifier_it_has(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    mine = timm.create_model(EMBEDDED_ARCHITECTURE, num_classes=5)
+    mine = timm.create_model(EMBEDDED[DEFAULT_BACKBONE].architecture, num_classes=5)
     torch.save(mine.state_dict(), tmp_path / "mine.pth")
     backbone = load_backbone(DEFAULT_BACKBONE, tmp_path / "mine.pth", 64)
     torch.testing.assert_close(backbone.network.conv_stem.weight, mine.conv_stem.weight)

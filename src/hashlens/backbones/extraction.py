@@ -18,8 +18,9 @@ from torch import Tensor
 
 from hashlens.backbones.backbone import Backbone
 from hashlens.backbones.feature_cache import FeatureCache, content_digest
+from hashlens.backbones.onnx_runtime import onnx_run, onnx_run_if_fit
 from hashlens.backbones.shared_network import Run, SharedNetwork
-from hashlens.compute.devices import ONNX
+from hashlens.compute.devices import FASTEST, ONNX
 from hashlens.compute.threads import available_threads, torch_threads
 from hashlens.errors import BadInput
 from hashlens.progress import Progress, silence
@@ -79,8 +80,9 @@ class FeatureExtractor:
 
     Args:
         backbone: is put in evaluation mode and moved to the device; ``None`` where sources hold features.
-        device: of PyTorch; or "onnx" for the CPU through ONNX Runtime. Features of all devices share the cache,
-            as they differ by rounding alone.
+        device: of PyTorch; "onnx" for the CPU through ONNX Runtime; or "fastest" for the CPU through ONNX Runtime
+            if that gives the same features, which is found out once for each backbone when many images are asked
+            for. Features of all devices share the cache, as they differ by rounding alone.
         threads: that run the network; as many as PyTorch uses by default.
         cached: whether to look features up and remember them.
 
@@ -99,7 +101,7 @@ class FeatureExtractor:
         self._network: SharedNetwork | None = None
         if backbone is None:
             return
-        where = torch.device("cpu" if device == ONNX else device)
+        where = torch.device("cpu" if device in (ONNX, FASTEST) else device)
         backbone.to(where).eval()
         at_once = BATCH_SIZE
         if where.type == "cpu":
@@ -107,7 +109,11 @@ class FeatureExtractor:
             threads = threads or torch.get_num_threads()
         else:
             threads = 1
-        self._network = SharedNetwork(_runner(backbone, where, device == ONNX, threads), at_once, threads)
+        run = onnx_run(backbone, threads) if device == ONNX else _torch_run(backbone, where)
+        self._network = SharedNetwork(run, at_once, threads)
+        self._may_choose = device == FASTEST
+        self._choosing = threading.Lock()
+        self._threads = threads
         self._readers = ThreadPoolExecutor(available_threads(), thread_name_prefix="hashlens-reader")
         self._cache = _OptionalCache(backbone) if cached else None
         # So many batches that all threads of the network have work while one of them is being completed.
@@ -143,6 +149,7 @@ class FeatureExtractor:
             return
         if self.backbone is None:
             raise BadInput(f"{source.name} holds images, but features were expected.")
+        self._choose(len(source))
         running: deque[_Running] = deque()
         images = self._loaded(source)
         try:
@@ -174,6 +181,14 @@ class FeatureExtractor:
             [digest for batch in found for digest in batch.digests],
             [skipped for batch in found for skipped in batch.skipped],
         )
+
+    def _choose(self, images: int) -> None:
+        """Decide what runs the backbone, once, before the first images go through it."""
+        assert self.backbone is not None and self._network is not None
+        with self._choosing:
+            if self._may_choose:
+                self._may_choose = False
+                self._network.run = onnx_run_if_fit(self.backbone, self._threads, images) or self._network.run
 
     def _loaded(self, source: Source) -> Generator[_Loaded, None, None]:
         if len(source) == 1:  # a query need not wait until images that others have read ahead are decoded
@@ -297,13 +312,7 @@ class _OptionalCache:
             return None
 
 
-def _runner(backbone: Backbone, device: torch.device, by_onnx: bool, threads: int) -> Run:
-    if by_onnx:
-        from hashlens.backbones.onnx_runtime import OnnxBackbone
-
-        one, all_threads = OnnxBackbone(backbone, 1), OnnxBackbone(backbone, threads)
-        return lambda pixels, count: (one if count == 1 else all_threads)(pixels)
-
+def _torch_run(backbone: Backbone, device: torch.device) -> Run:
     def run(pixels: Tensor, count: int) -> NDArray[np.float32]:
         with torch.inference_mode(), torch_threads(count):
             return backbone(pixels.to(device)).float().cpu().numpy()

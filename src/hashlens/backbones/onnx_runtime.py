@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import xxhash
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashlens.backbones.backbone import Backbone
+from hashlens.backbones.shared_network import Run
 from hashlens.cache import cache_folder
 from hashlens.errors import BadInput
-from hashlens.files import replacing
+from hashlens.files import replacing, write_json
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -28,13 +32,24 @@ log = logging.getLogger("hashlens")
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 LARGEST_GRAPH = (1 << 31) - (1 << 24)  # bytes; a protocol buffer holds 2 GiB, and the graph is more than weights
 LARGEST_DIFFERENCE = 1e-3  # of features, relative to the largest
+PLANES, LEAST_EQUAL = 1024, 0.9999  # random planes through the mean feature, and the share of equal sides of them
+MANY = 500  # images, from which on making a graph pays
 
 
 def check_onnx_installed() -> None:
-    """Raise :class:`BadInput` unless the packages of the extra ``onnx`` are there."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    """Raise :class:`BadInput` unless the packages that ONNX needs are there."""
+    missing = _missing_packages()
     if missing:
-        raise BadInput(f"ONNX needs {' and '.join(missing)}; run: pip install 'hashlens[onnx]'")
+        raise BadInput(f"ONNX needs {' and '.join(missing)}; run: pip install {' '.join(missing)}")
+
+
+def onnx_is_installed() -> bool:
+    """Whether the packages that ONNX needs are there."""
+    return not _missing_packages()
+
+
+def _missing_packages() -> list[str]:
+    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
 def write_onnx(
@@ -118,12 +133,11 @@ class OnnxBackbone:
 
     def __init__(self, backbone: Backbone, threads: int | None = None) -> None:
         check_onnx_installed()
-        folder = cache_folder() / "onnx"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{backbone.fingerprint()[:32]}.onnx"
+        path = _graph_file(backbone)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             try:
-                self._session = open_onnx(path, threads)
+                self._session = open_onnx(_sound(path), threads)
                 return
             except Exception as error:  # ONNX Runtime has errors of its own, which are not public
                 log.warning("%s was damaged (%s) and is made again.", path, str(error).partition("\n")[0])
@@ -135,17 +149,78 @@ class OnnxBackbone:
             with torch.inference_mode():
                 expected = backbone(pixels).numpy()
             self._session = open_onnx(temporary, threads)
-            difference = np.abs(self(pixels) - expected).max()
-            if not difference <= LARGEST_DIFFERENCE * np.abs(expected).max():  # NaN is refused too
-                raise BadInput(
-                    f"ONNX Runtime computes other features with {backbone.name} (some differ by {difference:.2g}); "
-                    "use the device cpu."
-                )
+            _check_same(backbone.name, expected, self(pixels))
+            write_json(_checksum_file(path), {"xxh3": _checksum(temporary)})
 
     def __call__(self, pixels: Tensor) -> NDArray[np.float32]:
         """(B, 3, S, S) uint8 → (B, D)."""
         (features,) = self._session.run(None, {"pixels": np.ascontiguousarray(pixels.numpy())})
         return features.astype(np.float32, copy=False)
+
+
+def onnx_run(backbone: Backbone, threads: int) -> Run:
+    """A backbone through ONNX Runtime, on one thread or on all of them.
+
+    Raises:
+        BadInput: as :class:`OnnxBackbone`.
+    """
+    one, every = OnnxBackbone(backbone, 1), OnnxBackbone(backbone, threads)
+    return lambda pixels, count: (one if count == 1 else every)(pixels)
+
+
+def onnx_run_if_fit(backbone: Backbone, threads: int, images: int) -> Run | None:
+    """The same where it gives the features of PyTorch, else ``None``.
+
+    Where that is not known yet it is found out, which takes some seconds, unless there are too few images.
+    """
+    if not onnx_is_installed():
+        return None
+    path = _graph_file(backbone)
+    refusal = path.with_suffix(".refused")
+    if refusal.exists() or (not path.exists() and images < MANY):
+        return None
+    try:
+        return onnx_run(backbone, threads)
+    except (BadInput, OSError) as error:  # a cache that cannot be written is no reason to stop
+        log.info("%s runs on PyTorch (%s)", backbone.name, error)
+        if isinstance(error, BadInput):
+            with suppress(OSError):
+                refusal.write_text(str(error), encoding="utf-8")
+        return None
+
+
+def _graph_file(backbone: Backbone) -> Path:
+    return cache_folder() / "onnx" / f"{backbone.fingerprint()[:32]}.onnx"
+
+
+def _checksum_file(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _checksum(path: Path) -> str:
+    return xxhash.xxh3_64_hexdigest(path.read_bytes())
+
+
+def _sound(path: Path) -> Path:
+    """The path, if its content is what was written."""
+    if json.loads(_checksum_file(path).read_text(encoding="utf-8"))["xxh3"] != _checksum(path):
+        raise ValueError("its bytes are not those that were written")
+    return path
+
+
+def _check_same(name: str, expected: NDArray[np.float32], found: NDArray[np.float32]) -> None:
+    """Raise :class:`BadInput` unless features differ by rounding alone, so that codes have the same bits."""
+    difference = np.abs(found - expected).max()
+    if not difference <= LARGEST_DIFFERENCE * np.abs(expected).max():  # NaN is refused too
+        raise BadInput(
+            f"ONNX Runtime computes other features with {name} (some differ by {difference:.2g}); "
+            "use the device cpu."
+        )
+    planes = np.random.default_rng(0).normal(size=(expected.shape[1], PLANES))
+    sides = [(features - expected.mean(0)) @ planes > 0 for features in (expected, found)]
+    equal = float((sides[0] == sides[1]).mean())
+    if equal < LEAST_EQUAL:
+        raise BadInput(f"ONNX Runtime gives {1 - equal:.2%} other bits with {name}; use the device cpu.")
 
 
 def sample_pixels(size: int, count: int = 32, seed: int = 0) -> NDArray[np.uint8]:

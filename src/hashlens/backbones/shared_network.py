@@ -41,7 +41,7 @@ class SharedNetwork:
     """
 
     def __init__(self, run: Run, at_once: int, threads: int) -> None:
-        self._run = run
+        self.run = run
         self.at_once = at_once
         self._threads = threads
         self._lone: deque[_Group] = deque()
@@ -73,7 +73,7 @@ class SharedNetwork:
         if not groups:
             return  # they went with an earlier pass, or nobody wants them any more
         try:
-            features = self._run(torch.stack([one for group in groups for one in group.pixels]), threads)
+            features = self.run(torch.stack([one for group in groups for one in group.pixels]), threads)
         except BaseException as error:  # an interrupt, too, belongs to those who wait
             for group in groups:
                 group.features.set_exception(error)

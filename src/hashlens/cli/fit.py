@@ -63,7 +63,15 @@ def fit(
         "efficientnet_lite0"
     ),
     weights: Annotated[str | None, typer.Option(help="The backbone's weights: .safetensors or state dict.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels that the backbone sees; 128 by default.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels that the backbone sees; by default what it was trained for.")
+    ] = None,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help="128 pixels: a third of the time to encode, and a good tenth less mAP on photographs."
+        ),
+    ] = False,
     finetune: Annotated[
         bool | None,
         typer.Option(
@@ -106,6 +114,7 @@ def fit(
     images = open_source(source, split)
     target = open_source(adapt) if adapt else None
 
+    from hashlens.backbones import FAST_IMAGE_SIZE
     from hashlens.classes import read_similarity
     from hashlens.methods import configure, default_method, get_method, without_labels
     from hashlens.training import FitOptions, discard_checkpoints, fit_with
@@ -121,7 +130,7 @@ def fit(
         bits=bits,
         backbone=backbone,
         weights=weights,
-        image_size=image_size,
+        image_size=FAST_IMAGE_SIZE if fast and image_size is None else image_size,
         finetune=finetune,
         paper=paper,
         epochs=epochs,

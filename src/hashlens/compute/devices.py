@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hashlens.errors import BadInput
 
 ONNX = "onnx"  # the processor through ONNX Runtime, for encoding alone
+FASTEST = "fastest"  # the processor through whatever runs a backbone fastest with the same features
 
 if TYPE_CHECKING:
     import torch
@@ -31,3 +32,19 @@ def choose_device(device: str | None = None) -> torch.device:
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise BadInput(f"Device '{device}' is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices.")
     return chosen
+
+
+def encoding_device(device: str | None = None) -> torch.device | str:
+    """Where backbones run: ``device`` if given, which may be "onnx", else a GPU where there is one, else "fastest".
+
+    Raises:
+        BadInput: PyTorch knows no such device, or it is not there.
+
+    Example:
+        >>> encoding_device("onnx"), encoding_device("cpu")
+        ('onnx', device(type='cpu'))
+    """
+    if device == ONNX:
+        return ONNX
+    chosen = choose_device(device)
+    return FASTEST if device is None and chosen.type == "cpu" else chosen

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hashlens.backbones import FeatureExtractor, Features
 from hashlens.codes import pack
-from hashlens.compute.devices import ONNX, choose_device
+from hashlens.compute.devices import ONNX, choose_device, encoding_device
 from hashlens.compute.threads import torch_threads
 from hashlens.errors import BadInput
 from hashlens.models.network import HashNetwork
@@ -76,9 +76,7 @@ class Encoder:
         self._network = (network if at_home else copy.deepcopy(network).to(where)).eval()
         self._device = where
         self._progress = progress or silence
-        self._extractor = FeatureExtractor(
-            self._network.backbone, ONNX if device == ONNX else where, threads, cached
-        )
+        self._extractor = FeatureExtractor(self._network.backbone, encoding_device(device), threads, cached)
 
     def __enter__(self) -> Encoder:
         return self

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from hashlens.backbones import Backbone, extract_features
+from hashlens.compute.devices import encoding_device
 from hashlens.compute.threads import torch_threads
 from hashlens.progress import Progress
 from hashlens.sources import Source
@@ -67,7 +68,7 @@ def frozen_items(
         BadInput: too few items can be read and have a target, or none of some class.
     """
     chosen, usable = usable_items(source, targets)
-    features = extract_features(chosen, backbone, device, progress=progress)
+    features = extract_features(chosen, backbone, encoding_device(options.device), progress=progress)
     tell_skipped(features.skipped)
     items = usable[features.items]
     check_enough(source, targets, items)
