@@ -508,7 +508,7 @@ def test_bad_input_to_fit(run, photos: Path, tmp_path: Path) -> None:
     check_refusal(run("fit", one_class, "-o", output), "only the class '3'")
     check_refusal(run("fit", only_text, "-o", output), "no image with a label that can be read")
     check_refusal(run("fit", tmp_path / "nowhere", "-o", output), "nowhere")
-    check_refusal(run("fit", photos / "train" / "3", "-o", output), "no labels")
+    check_refusal(run("fit", photos / "train" / "3", "-o", output, "--method", "csq"), "no labels")
     check_refusal(run("fit", photos, "-o", output, "--split", "validation"), "'validation'")
     check_refusal(run("fit", photos / "train", "-o", output, "--bits", 4), "4 bits")
     check_refusal(run("fit", photos / "train", "-o", output, "--method", "magic"), "'magic'")

@@ -52,6 +52,12 @@ def npz(home: Path) -> Path:
     return home / "a.npz"
 
 
+def npy(home: Path) -> Path:
+    home.mkdir(parents=True, exist_ok=True)
+    np.save(home / "features.npy", np.arange(12).reshape(4, 3) / 7)
+    return home / "features.npy"
+
+
 EXAMPLES: dict[str, Callable[[Path], Path | str]] = {
     "folder": folder,
     "parquet folder": parquet_folder,
@@ -59,6 +65,7 @@ EXAMPLES: dict[str, Callable[[Path], Path | str]] = {
     "csv": csv,
     "parquet": parquet,
     "npz": npz,
+    "npy": npy,
     "named set": lambda home: "digits",
 }
 

@@ -399,7 +399,7 @@ def three_items() -> FeatureArray:
 @pytest.mark.parametrize(
     ("source", "options", "says"),
     [
-        pytest.param(TRAIN.features(), {}, "no labels", id="no labels"),
+        pytest.param(TRAIN.features(), {"method": "orthohash"}, "no labels", id="no labels"),
         pytest.param(unlabelled(), {}, "label", id="every label missing"),
         pytest.param(one_class(), {}, "'only'", id="one class"),
         pytest.param(an_empty_class(), {}, "'ghost'", id="a class without items"),
@@ -546,7 +546,7 @@ def test_a_class_without_a_readable_image_is_named(tmp_path: Path, images: Path,
 
 def test_images_without_class_folders_are_refused(images: Path) -> None:
     with pytest.raises(BadInput, match="no labels") as error:
-        fit(images / "red", bits=16, device="cpu")
+        fit(images / "red", "orthohash", bits=16, device="cpu")
     assert is_one_sentence(error)
 
 

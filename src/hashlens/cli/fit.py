@@ -23,11 +23,14 @@ def fit(
         str | None,
         typer.Option(
             help="hashlens, hashlens-taxonomy, orthohash, orthoarc, csq, mds, shc or shrewd; by default hashlens, "
-            "or hashlens-taxonomy with a taxonomy.",
+            "or hashlens-taxonomy with a taxonomy. Without labels itq, pca-signs or lsh; by default itq.",
             show_default=False,
         ),
     ] = None,
-    bits: Annotated[int, typer.Option(help="Code length, 8 to 1024.")] = 64,
+    bits: Annotated[
+        int | None,
+        typer.Option(help="Code length, 8 to 1024; by default 64, and 256 without labels.", show_default=False),
+    ] = None,
     split: Split = None,
     taxonomy: Relations = None,
     no_labels: Annotated[
@@ -103,7 +106,7 @@ def fit(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
 ) -> None:
-    """Learn binary codes from labelled images and save the model.
+    """Learn binary codes from images, with labels or without, and save the model.
 
     End-to-end training that was interrupted goes on when the same command is given again.
     """
@@ -119,7 +122,8 @@ def fit(
     from hashlens.methods import configure, default_method, get_method, without_labels
     from hashlens.training import FitOptions, discard_checkpoints, fit_with
 
-    chosen = get_method(method or default_method(taxonomy is not None))
+    labelled = images.labels is not None or vectors is not None
+    chosen = get_method(method or default_method(taxonomy is not None, labelled))
     if no_labels:
         chosen = without_labels(chosen)
     given: dict[str, Any] = dict(pairs(parameters, "NAME=VALUE", "margin=0.3"))

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from hashlens.errors import BadInput
-from hashlens.methods.method import CentreMethod, plain
+from hashlens.methods.method import CentreMethod
+from hashlens.methods.parametrized import plain
 from hashlens.methods.settings import OURS, Recipe, TrainingSettings
 from hashlens.objectives import ObjectiveMaker, Problem, make_objective, needs, parameters_of
 from hashlens.objectives.objective import check_parameters, maker_of, name_of

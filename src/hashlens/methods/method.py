@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self, get_type_hints
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +11,7 @@ from torch import nn
 
 from hashlens.centres import make_codebook, needs_similarity
 from hashlens.errors import BadInput
+from hashlens.methods.parametrized import Parametrized
 from hashlens.methods.settings import TrainingSettings
 from hashlens.objectives import Problem
 
@@ -21,7 +20,7 @@ SIMILARITIES = ("confusion", "class-means", "taxonomy")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Method(ABC):
+class Method(Parametrized, ABC):
     """A published system as parts and their parameters, which are the fields of the dataclass.
 
     Example:
@@ -59,19 +58,6 @@ class Method(ABC):
     def needs_distance(self) -> bool:
         """Whether training needs to know how far classes, or items, are apart."""
         return False
-
-    def settable(self) -> dict[str, Any]:
-        """Type hints of the parameters that a user may set, by name."""
-        hints = get_type_hints(type(self))
-        return {name: hints[name] for name in vars(self)}
-
-    def with_parameters(self, values: Mapping[str, Any]) -> Self:
-        """The same method with other values of some parameters."""
-        return replace(self, **values)
-
-    def describe(self) -> dict[str, Any]:
-        """The parameters, in a form that JSON can hold."""
-        return {name: plain(value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,8 +122,3 @@ class CentreMethod(Method):
             raise BadInput(f"{type(self).__name__} without centres has no codebook.")
         followed = similarity if self.needs_similarity else None
         return make_codebook(self.centres, classes, bits, seed, followed, self.min_distance)
-
-
-def plain(value: Any) -> Any:
-    """A parameter in a form that JSON can hold; of arrays, only that they were given."""
-    return value if value is None or isinstance(value, str | int | float) else "given"

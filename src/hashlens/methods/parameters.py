@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from numpy.typing import ArrayLike
 
 from hashlens.errors import BadInput
 from hashlens.files import read_array
-from hashlens.methods.method import CentreMethod, Method
+from hashlens.methods.method import CentreMethod
+from hashlens.methods.parametrized import Parametrized
+
+M = TypeVar("M", bound=Parametrized)
 
 OF_SIMILARITY = ("similarity", "taxonomy_weight")
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", NoneType: "none"}
 
 
-def configure(method: Method, given: Mapping[str, str | ArrayLike]) -> Method:
+def configure(method: M, given: Mapping[str, str | ArrayLike]) -> M:
     """A method with some parameters set from text.
 
     Args:
@@ -43,7 +46,8 @@ def configure(method: Method, given: Mapping[str, str | ArrayLike]) -> Method:
     hints = method.settable()
     for name in given:
         if name not in hints:
-            raise BadInput(f"{type(method).__name__} has no {name}; its parameters are {', '.join(hints)}.")
+            known = f"its parameters are {', '.join(hints)}" if hints else "it has no parameters"
+            raise BadInput(f"{type(method).__name__} has no {name}; {known}.")
     values = {
         name: _value(name, value, hints[name]) if isinstance(value, str) else value for name, value in given.items()
     }
@@ -57,7 +61,7 @@ def configure(method: Method, given: Mapping[str, str | ArrayLike]) -> Method:
     return configured
 
 
-def without_labels(method: Method) -> Method:
+def without_labels(method: M) -> M:
     """The method, trained on how far items are apart and not on their classes.
 
     Raises:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from hashlens.errors import BadInput
 from hashlens.methods.central_similarity import CentralSimilarityHashing
 from hashlens.methods.hashlens import HashLens
 from hashlens.methods.method import SEMANTIC, Method
 from hashlens.methods.orthohash import OrthoHash
+from hashlens.methods.projection import PROJECTIONS, Projection
 from hashlens.methods.shrewd import SHREWD
 from hashlens.registry import Registry
 
@@ -24,18 +26,20 @@ register("shc")(CentralSimilarityHashing(centres=SEMANTIC))
 register("shrewd")(SHREWD())
 
 
-def default_method(with_taxonomy: bool) -> str:
+def default_method(with_taxonomy: bool, with_labels: bool = True) -> str:
     """The name of the method that is used where none is asked for: the best on our validation images.
 
     Example:
-        >>> default_method(with_taxonomy=False)
-        'hashlens'
+        >>> default_method(with_taxonomy=False), default_method(with_taxonomy=False, with_labels=False)
+        ('hashlens', 'itq')
     """
+    if not with_labels:
+        return "itq"
     return "hashlens-taxonomy" if with_taxonomy else "hashlens"
 
 
-def get_method(method: str | Method) -> Method:
-    """A method by name, or the one given.
+def get_method(method: str | Method | Projection) -> Method | Projection:
+    """A method by name, with labels or without, or the one given.
 
     Raises:
         BadInput: there is no such method.
@@ -44,4 +48,8 @@ def get_method(method: str | Method) -> Method:
         >>> get_method("orthoarc").margin_kind
         'arc'
     """
-    return METHODS[method] if isinstance(method, str) else method
+    if not isinstance(method, str):
+        return method
+    if method not in METHODS and method not in PROJECTIONS:
+        raise BadInput(f"There is no method '{method}'; use one of {', '.join((*METHODS, *PROJECTIONS))}.")
+    return METHODS[method] if method in METHODS else PROJECTIONS[method]

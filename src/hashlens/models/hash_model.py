@@ -185,7 +185,9 @@ class HashModel:
 
     @property
     def training_summary(self) -> str:
-        """The epoch that was kept and its score on held-out images, in words."""
+        """What came of the training, in words: the epoch that was kept and its score on held-out images."""
+        if not self.training["history"]:
+            return f"{self.bits} bits from {self.training['images']:,} items"
         score = "".join(f", validation {name} {value:.4f}" for name, value in kept_scores(self.training).items())
         return f"epoch {self.training['best_epoch']}{score}"
 
@@ -285,7 +287,10 @@ def kept_scores(training: dict[str, Any]) -> dict[str, float]:
     Args:
         training: as a model's ``training`` or its ``config.json`` tells.
     """
-    kept = next(entry for entry in training["history"] if entry["epoch"] == training["best_epoch"])
+    kept: dict[str, float] = {}
+    for entry in training["history"]:
+        if entry["epoch"] == training["best_epoch"]:
+            kept = entry
     prefix = "validation_"
     return {name.removeprefix(prefix): value for name, value in kept.items() if name.startswith(prefix)}
 

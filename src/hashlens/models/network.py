@@ -72,10 +72,21 @@ class SigmoidHashLayer(HashLayer):
         return torch.sigmoid(self.linear(features))
 
 
+class ProjectionHashLayer(HashLayer):
+    """Features of length 1, then a linear layer: codes by the angles between features (ITQ and its like)."""
+
+    def __init__(self, dimension: int, bits: int) -> None:
+        super().__init__(dimension, bits, bias=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(nn.functional.normalize(features, dim=1))
+
+
 HASH_LAYERS: dict[str, Callable[[int, int], HashLayer]] = {
     "batch-norm": BatchNormHashLayer,
     "tanh": TanhHashLayer,
     "sigmoid": SigmoidHashLayer,
+    "projection": ProjectionHashLayer,
 }
 
 

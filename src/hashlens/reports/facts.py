@@ -45,7 +45,9 @@ def _of_model(config: dict[str, Any]) -> dict[str, Any]:
         "hidden layers": ", ".join(map(str, config["hidden_layers"])) or "none",
         "classes": f"{len(names)}: {', '.join(names[:SHOWN_CLASSES])}" + (" …" if names[SHOWN_CLASSES:] else ""),
         "trained on": f"{training['images']:,} images of {training['source']}, seed {training['seed']}",
-        "best epoch": f"{training['best_epoch']} of {training['settings']['epochs']}",
+        "best epoch": f"{training['best_epoch']} of {training['settings']['epochs']}"
+        if training["history"]
+        else "none: fitted at once, without labels",
         "validation": scores
         + (f" on {training['held_out']:,} images" if training["held_out"] else "nothing held out"),
         "adapted to": f"{training['adapted_to']:,} images" if "adapted_to" in training else "no",

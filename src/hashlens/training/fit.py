@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from hashlens.centres import quality
 from hashlens.classes import Taxonomy, class_distances
 from hashlens.compute.devices import choose_device
 from hashlens.errors import BadInput
-from hashlens.methods import CentreMethod, Method, TrainingSettings, default_method, get_method
+from hashlens.methods import CentreMethod, Method, Projection, TrainingSettings, default_method, get_method
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.objectives import Problem
 from hashlens.progress import Progress, silence
@@ -31,12 +31,19 @@ from hashlens.training.loop import train
 from hashlens.training.options import FitOptions
 from hashlens.training.split import LARGEST_HELD_OUT
 from hashlens.training.targets import Targets, targets_of
+from hashlens.training.unlabelled import fit_projection
 from hashlens.training.validation import LARGEST_BY_DISTANCE, ByClass, ByDistance, Validation
 
 log = logging.getLogger("hashlens")
 
+BITS = 64  # where none are asked for and items have labels
 LEAST_STEPS = 16  # an epoch, where the method's batch size would make fewer
 SMALLEST_BATCH = 32
+
+WITHOUT_LABELS = (
+    "has no labels, so codes come from its features alone (ITQ); with labels, as class folders or a table give "
+    "them, codes of one class come together."
+)
 
 Items = Source | str | os.PathLike[str] | ArrayLike | Sequence[object]
 Relations = Taxonomy | ArrayLike | str | os.PathLike[str]
@@ -44,8 +51,8 @@ Relations = Taxonomy | ArrayLike | str | os.PathLike[str]
 
 def fit(
     source: Items,
-    method: str | Method | None = None,
-    bits: int = 64,
+    method: str | Method | Projection | None = None,
+    bits: int | None = None,
     *,
     taxonomy: Relations | None = None,
     item_vectors: ArrayLike | str | None = None,
@@ -66,16 +73,17 @@ def fit(
     checkpoints: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> HashModel:
-    """Learn binary codes from labelled images, or from images and how far apart they are in meaning.
+    """Learn binary codes from images and their labels, or how far apart they are in meaning, or from images alone.
 
     A share of the training images is held out; the model is kept as it was after the epoch in which these
     found each other best: by mAP over all of them, each searching among the others, or by mAHP@250 where the
     method knows distances but no classes.
 
     Args:
-        source: labelled images or features: what :func:`hashlens.sources.as_source` takes.
-        method: name in :data:`hashlens.methods.METHODS`, or a method with your own parameters; by default
-            the one of :func:`hashlens.methods.default_method`.
+        source: images or features: what :func:`hashlens.sources.as_source` takes.
+        method: name in :data:`hashlens.methods.METHODS` or, where there are no labels, in
+            :data:`hashlens.methods.PROJECTIONS`, or a method with your own parameters; by default the one of
+            :func:`hashlens.methods.default_method`.
         taxonomy: of the classes, for methods that use one: see :func:`hashlens.classes.class_distances`.
         item_vectors: (N, V), one vector for each item, such as sentence embeddings of captions, whose cosine
             distances say how far apart items are in meaning, or what :func:`hashlens.sources.vectors.read_vectors`
@@ -127,7 +135,7 @@ def fit(
 def fit_with(
     source: Items,
     options: FitOptions,
-    method: str | Method | None = None,
+    method: str | Method | Projection | None = None,
     *,
     taxonomy: Relations | None = None,
     item_vectors: ArrayLike | str | None = None,
@@ -142,13 +150,19 @@ def fit_with(
     """
     progress = progress or silence
     source = as_source(source)
-    chosen = get_method(method or default_method(taxonomy is not None))
+    labelled = source.labels is not None or item_vectors is not None
+    chosen = get_method(method or default_method(taxonomy is not None, labelled))
+    if isinstance(chosen, Projection):
+        if not labelled and method is None:
+            log.info("%s %s", source.name, WITHOUT_LABELS)
+        _tell_what_is_ignored_without_labels(source, options, taxonomy is not None or item_vectors is not None)
+        return fit_projection(source, options, chosen, progress)
     targets = targets_of(source, item_vectors, chosen)
     finetune = options.trains_backbone(source)
     _tell_what_is_ignored(source, options, finetune, chosen, targets, taxonomy is not None)
     class_distance = _class_distance(taxonomy, targets, chosen)
     settings = options.override(chosen.settings(finetune, options.paper))
-    classes, bits, seed = len(targets.class_names), options.bits, options.seed
+    classes, bits, seed = len(targets.class_names), options.bits or BITS, options.seed
     codebook = None
     if isinstance(chosen, CentreMethod) and chosen.centres is not None and not chosen.needs_similarity:
         codebook = chosen.codebook(classes, bits, seed)  # fails fast, before any image is read
@@ -204,6 +218,20 @@ def fit_with(
             "history": record.history,
         },
     )
+
+
+def _tell_what_is_ignored_without_labels(source: Source, options: FitOptions, has_relations: bool) -> None:
+    """Warn of each option that is given and has no effect on a projection of features."""
+    unset = FitOptions()
+    used = {"bits", "seed", "device"}
+    if source.feature_dimension is None:
+        used |= {"backbone", "weights", "image_size"}
+    for field in fields(FitOptions):
+        given = getattr(options, field.name)
+        if field.name not in used and given != getattr(unset, field.name) and given is not False:
+            log.warning("%s has no effect: codes without labels come from features alone", field.name)
+    if has_relations:
+        log.warning("relations of items have no effect on a method that needs no labels")
 
 
 def _tell_what_is_ignored(

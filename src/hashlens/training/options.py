@@ -31,7 +31,8 @@ class FitOptions:
     """How :func:`hashlens.fit` trains, whatever the images and the method. ``None`` leaves a choice to the method.
 
     Attributes:
-        bits: code length K, 8 to 1024.
+        bits: code length K, 8 to 1024; by default 64, and 256 without labels, or as many as the features have
+            dimensions if these are fewer.
         backbone, weights, image_size: see :func:`hashlens.backbones.load_backbone`; not for features.
         finetune: train the backbone too. By default it is frozen on a CPU, where its features are computed
             once and kept on disk, and trained on a GPU.
@@ -61,7 +62,7 @@ class FitOptions:
         hashlens.errors.BadInput: The number of epochs is 0; give a whole number from 1 up.
     """
 
-    bits: int = 64
+    bits: int | None = None
     backbone: str = DEFAULT_BACKBONE
     weights: str | None = None
     image_size: int | None = None
@@ -79,7 +80,8 @@ class FitOptions:
     checkpoints: str | None = None
 
     def __post_init__(self) -> None:
-        self._set("bits", check_bits(self.bits))
+        if self.bits is not None:
+            self._set("bits", check_bits(self.bits))
         for name, (what, least, largest) in WHOLE_NUMBERS.items():
             if getattr(self, name) is not None:
                 self._set(name, _whole(what, getattr(self, name), least, largest))
