@@ -15,7 +15,7 @@ class PCASigns(Projection):
     """The directions in which features vary most, without a rotation.
 
     Example:
-        >>> features = np.random.default_rng(0).normal(size=(300, 16)) * np.arange(16)
+        >>> features = np.random.default_rng(0).normal(size=(300, 16)) * 2.0 ** np.arange(16)
         >>> int(np.abs(PCASigns().directions(features - features.mean(0), 8, seed=0)[:, 0]).argmax())
         15
     """
