@@ -12,6 +12,7 @@ Images come from ../shared/data/cifar10 beside the repository where that exists,
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import time
@@ -21,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hashlens as hl
-from hashlens.backbones import extract_features, load_backbone
+from frozen_features import features_of
+from hashlens.backbones import DEFAULT_BACKBONE
 from hashlens.methods import get_method
 from hashlens.metrics import mean_average_precision
 from hashlens.sources import FeatureArray, Source
@@ -36,7 +38,8 @@ def main() -> None:
     parser.add_argument("--method", default="orthohash")
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--image-size", type=int, default=96, help="CIFAR-10 has 32 pixels; they are enlarged")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
+    parser.add_argument("--image-size", type=int, help="the backbone's own by default; CIFAR-10 has 32 pixels")
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--paper", action="store_true", help="the paper's training settings instead of ours")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
@@ -68,13 +71,14 @@ def run(images: Source, bits: int, seed: int, options: argparse.Namespace) -> di
     database = np.setdiff1d(np.arange(len(images)), queries)
     source: Source = images
     if options.mode == "frozen":
-        source = features_of(images, options.image_size)
+        source = _features(images, options.backbone, options.image_size)
     started = time.perf_counter()
     model = hl.fit(
         source.select(training),
         method=get_method(options.method),
         bits=bits,
-        image_size=options.image_size,
+        backbone=options.backbone if options.mode == "finetune" else DEFAULT_BACKBONE,
+        image_size=options.image_size if options.mode == "finetune" else None,
         finetune=options.mode == "finetune",
         epochs=options.epochs,
         paper=options.paper,
@@ -104,15 +108,10 @@ def split(labels: NDArray[np.generic], seed: int) -> tuple[NDArray[np.int64], ND
     return np.concatenate(queries), np.concatenate(training)
 
 
-_features: dict[int, FeatureArray] = {}
-
-
-def features_of(images: Source, image_size: int) -> FeatureArray:
-    """Features of all images, computed once for all seeds and code lengths."""
-    if image_size not in _features:
-        extracted = extract_features(images, load_backbone(image_size=image_size))
-        _features[image_size] = FeatureArray("cifar10", extracted.values, images.labels, images.class_names)
-    return _features[image_size]
+@functools.cache
+def _features(images: Source, backbone: str, image_size: int | None) -> FeatureArray:
+    """Computed once for all seeds and code lengths."""
+    return features_of(images, "cifar10", backbone, image_size)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
     python benchmarks/methods.py --data mosaics           # label sets
     python benchmarks/methods.py --real-valued            # also codes before they are rounded
     python benchmarks/methods.py --unseen-classes 25      # train on 75 classes, search among the other 25
+    python benchmarks/methods.py --unlabelled             # methods without labels beside the float features
 
 tinyimagenet100: queries are the test split (5,000 images), the database is the train split (30,000); of each class
 130 images of the database, drawn anew for each seed, are for training, as in OrthoHash's ImageNet100. A method that
@@ -35,9 +36,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hashlens as hl
-from hashlens.backbones import extract_features, load_backbone
+from frozen_features import features_of
+from hashlens.backbones import DEFAULT_BACKBONE
 from hashlens.classes import Taxonomy, open_taxonomy
-from hashlens.methods import METHODS, SEMANTIC, SHREWD, CentralSimilarityHashing, HashLens, Method, OrthoHash
+from hashlens.methods import (
+    METHODS,
+    PROJECTIONS,
+    SEMANTIC,
+    SHREWD,
+    CentralSimilarityHashing,
+    HashLens,
+    Method,
+    OrthoHash,
+    Projection,
+)
 from hashlens.metrics.ties import average_precision
 from hashlens.sources import FeatureArray, ImageArray, Source
 
@@ -60,6 +72,7 @@ COMPARED: dict[str, Method] = {
 }
 FIRST = ("orthohash", "csq", "mds", "shc", "shrewd", "shrewd, no labels", "hashlens", "hashlens-taxonomy")
 COMPONENTS = "signs of principal components"
+UNLABELLED_BITS = (16, 32, 64, 128, 256)
 DEPTHS = (100, 250, 1000, None)
 
 
@@ -78,6 +91,8 @@ def main() -> None:
     parser.add_argument("--data", choices=DATA, default="tinyimagenet100")
     parser.add_argument("--folder", type=Path, default=SHARED)
     parser.add_argument("--methods", nargs="+", choices=COMPARED, default=list(FIRST))
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
+    parser.add_argument("--image-size", type=int, help="the backbone's own by default")
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--hidden-layers", help="such as 1024,1024, or none; the methods' own by default")
@@ -87,9 +102,15 @@ def main() -> None:
         "--unseen-classes", type=int, default=0, help="search only classes that were not trained on"
     )
     parser.add_argument("--real-valued", action="store_true", help="rank by continuous codes too")
+    parser.add_argument(
+        "--unlabelled", action="store_true", help="methods without labels, also at 128 and 256 bits, beside cosines"
+    )
     options = parser.parse_args()
 
-    benchmark = DATA[options.data](options.folder)
+    benchmark = DATA[options.data](options.folder, options.backbone, options.image_size)
+    if options.unlabelled:
+        compare_unlabelled(benchmark, options)
+        return
     figures = ["mAP@100", "mAP@1000", "mAP@all"] + (["mAHP@250"] if benchmark.taxonomy else [])
     layers = None
     if options.hidden_layers:
@@ -99,11 +120,9 @@ def main() -> None:
     rows: dict[str, list[str]] = {}
     for name in [COMPONENTS, *methods]:
         for bits in options.bits:
-            if name == COMPONENTS:
-                runs = [run_components(benchmark, bits, seed, options) for seed in options.seeds]
-            else:
-                runs = [run(COMPARED[name], benchmark, bits, seed, layers, options) for seed in options.seeds]
-                print(json.dumps({"method": name, "bits": bits, "runs": runs}), flush=True)
+            method = PROJECTIONS["pca-signs"] if name == COMPONENTS else COMPARED[name]
+            runs = [run(method, benchmark, bits, seed, layers, options) for seed in options.seeds]
+            print(json.dumps({"method": name, "bits": bits, "runs": runs}), flush=True)
             for kind in runs[0]:
                 cell = " / ".join(_mean([results[kind][figure] for results in runs]) for figure in figures)
                 rows.setdefault(f"{name}{kind}", []).append(cell)
@@ -113,7 +132,7 @@ def main() -> None:
 
 
 def run(
-    method: Method,
+    method: Method | Projection,
     benchmark: Benchmark,
     bits: int,
     seed: int,
@@ -124,10 +143,10 @@ def run(
     train, queries, database = sides_of(benchmark, seed, options)
     taxonomy = benchmark.taxonomy
     started = time.perf_counter()
-    model = hl.fit(
-        train, method, bits, taxonomy=taxonomy, hidden_layers=layers, feature_dropout=options.feature_dropout,
-        seed=seed, device="cpu",
-    )  # fmt: skip
+    trained: dict[str, Any] = {}
+    if isinstance(method, Method):
+        trained = {"hidden_layers": layers, "feature_dropout": options.feature_dropout, "taxonomy": taxonomy}
+    model = hl.fit(train, method, bits, seed=seed, device="cpu", **trained)
     seconds = time.perf_counter() - started
     report = evaluate(model.encode(queries), queries, model.encode(database), database, taxonomy, bits)
     results = {"": {name: value for name, value in report.items() if name.startswith(("mAP@", "mAHP@"))}}
@@ -137,9 +156,7 @@ def run(
     return results
 
 
-def sides_of(
-    benchmark: Benchmark, seed: int, options: argparse.Namespace
-) -> tuple[Source, Source, Source]:
+def sides_of(benchmark: Benchmark, seed: int, options: argparse.Namespace) -> tuple[Source, Source, Source]:
     """What is trained on, searched with and searched in."""
     queries, database = benchmark.queries, benchmark.database
     assert database.labels is not None and queries.labels is not None
@@ -155,13 +172,44 @@ def sides_of(
     return train, queries, database
 
 
-def run_components(benchmark: Benchmark, bits: int, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """What codes give that need no training: signs of the features along their first K principal directions."""
-    train, queries, database = sides_of(benchmark, seed, options)
-    mean = train.features().mean(0)
-    directions = np.linalg.svd(train.features() - mean, full_matrices=False)[2][:bits].T
-    codes = [(side.features() - mean) @ directions for side in (queries, database)]
-    return {"": evaluate(codes[0], queries, codes[1], database, benchmark.taxonomy, bits)}
+def compare_unlabelled(benchmark: Benchmark, options: argparse.Namespace) -> None:
+    """precision@10, mAP@100 and mAP over all of methods without labels, and of cosines of the float features."""
+    figures = ("precision@10", "mAP@100", "mAP@all")
+    cells: dict[str, list[str]] = {name: [] for name in PROJECTIONS}
+    for name, method in PROJECTIONS.items():
+        for bits in UNLABELLED_BITS:
+            runs = []
+            for seed in options.seeds:
+                train, queries, database = sides_of(benchmark, seed, options)
+                model = hl.fit(train, method, bits, seed=seed)
+                sides = model.encode(queries), queries.labels, model.encode(database), database.labels
+                runs.append(hl.evaluate(*sides, at=(10, 100, None), bits=bits))
+            cells[name].append(" / ".join(_mean([one[figure] for one in runs]) for figure in figures))
+            print(name, bits, cells[name][-1], flush=True)
+    by_cosine = [cosine_figures(*sides_of(benchmark, seed, options)[1:]) for seed in options.seeds]
+    print(f"\n{' / '.join(figures)}, mean of seeds {options.seeds}")
+    print(f"| codes | {' | '.join(f'{bits} bits' for bits in UNLABELLED_BITS)} |")
+    print(f"| --- |{' --- |' * len(UNLABELLED_BITS)}")
+    print("\n".join(f"| {name} | {' | '.join(row)} |" for name, row in cells.items()))
+    print(
+        "cosines of the float features:",
+        " / ".join(_mean([one[figure] for one in by_cosine]) for figure in figures),
+    )
+
+
+def cosine_figures(queries: Source, database: Source) -> dict[str, float]:
+    """The same figures for the ranking by cosine, which has no ties."""
+    assert queries.labels is not None and database.labels is not None
+    asked, searched = (
+        side.features() / np.linalg.norm(side.features(), axis=1)[:, None] for side in (queries, database)
+    )
+    ones = np.ones(len(searched), np.int64)
+    sums = np.zeros(3)
+    for feature, label in zip(asked, queries.labels, strict=True):
+        relevant = (database.labels == label)[np.argsort(-(searched @ feature), kind="stable")].astype(np.int64)
+        averages = [average_precision(ones, relevant, k)[0] for k in (100, len(ones))]
+        sums += [relevant[:10].mean(), *averages]
+    return dict(zip(("precision@10", "mAP@100", "mAP@all"), sums / len(asked), strict=True))
 
 
 def evaluate(
@@ -222,29 +270,23 @@ def training_items(labels: NDArray[Any], per_class: int, seed: int) -> NDArray[n
     return np.concatenate([random.permutation(own)[:per_class] for own in members])
 
 
-def features_of(images: Source, name: str, image_size: int) -> FeatureArray:
-    """Features of all images of a source."""
-    extracted = extract_features(images, load_backbone(image_size=image_size))
-    return FeatureArray(name, extracted.values, images.labels, images.class_names)
-
-
-def tiny_imagenet(folder: Path) -> Benchmark:
+def tiny_imagenet(folder: Path, *backbone: Any) -> Benchmark:
     splits = [hl.open_source(folder / "tinyimagenet100" / f"{split}.parquet") for split in ("test", "train")]
-    queries, database = (features_of(images, images.name, 96) for images in splits)
+    queries, database = (features_of(images, images.name, *backbone) for images in splits)
     return Benchmark(queries, database, 130, open_taxonomy("wordnet", database.class_names))
 
 
-def fashion_mnist(_folder: Path) -> Benchmark:
+def fashion_mnist(_folder: Path, *backbone: Any) -> Benchmark:
     splits = [hl.open_source(f"fashion-mnist:{split}") for split in ("test", "train")]
-    queries, database = (features_of(images, images.name, 64) for images in splits)
+    queries, database = (features_of(images, images.name, *backbone) for images in splits)
     return Benchmark(queries, database, 130, open_taxonomy("wordnet", database.class_names))
 
 
-def mosaics(folder: Path) -> Benchmark:
+def mosaics(folder: Path, *backbone: Any) -> Benchmark:
     sides = []
     for split, count in (("test", 2_000), ("train", 13_000)):
         images = hl.open_source(folder / "tinyimagenet100" / f"{split}.parquet")
-        sides.append(features_of(mosaics_of(images, count), f"mosaics of {split}", 128))
+        sides.append(features_of(mosaics_of(images, count), f"mosaics of {split}", *backbone))
     return Benchmark(sides[0], sides[1], 50, None)
 
 

@@ -70,6 +70,10 @@ class Registry(Generic[T]):
         """The things themselves, in the order in which they were added."""
         return list(self._things.values())
 
+    def items(self) -> list[tuple[str, T]]:
+        """Names and things, in the order in which they were added."""
+        return list(self._things.items())
+
     def __len__(self) -> int:
         return len(self._things)
 
