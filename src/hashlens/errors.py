@@ -5,4 +5,12 @@ class BadInput(ValueError):
     """Input that HashLens cannot use; its text is one sentence that says what is wrong and what to do.
 
     The command line prints it without a traceback and exits with status 2.
+
+    Example:
+        >>> import hashlens as hl
+        >>> try:
+        ...     hl.open_source("")
+        ... except hl.BadInput as error:
+        ...     print(error)
+        The source is empty; name a folder, a file or a set (. is the current folder).
     """

@@ -59,6 +59,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success flush it to disk and rename it to ``path``.
 
     If the block raises, the temporary file is removed and ``path`` keeps what it had.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with replacing(Path(folder, "answer.txt")) as temporary:
+        ...         _ = temporary.write_text("42", encoding="utf-8")
+        ...     os.listdir(folder)
+        ['answer.txt']
     """
     path = Path(path)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
@@ -76,7 +83,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Write ``content`` as indented UTF-8 JSON, atomically."""
+    """Write ``content`` as indented UTF-8 JSON, atomically.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_json(Path(folder, "bits.json"), {"bits": 64})
+        ...     json.loads(Path(folder, "bits.json").read_text(encoding="utf-8"))
+        {'bits': 64}
+    """
     try:
         text = json.dumps(content, indent=2, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # names of files may be no UTF-8

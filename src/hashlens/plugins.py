@@ -27,6 +27,16 @@ def load_plugins() -> None:
 
     Raises:
         BadInput: one cannot be imported; it tells which and why.
+
+    Example:
+        >>> import tempfile
+        >>> from unittest import mock
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     plugin = Path(folder, "mine.py")
+        ...     _ = plugin.write_text("print('loaded')", encoding="utf-8")
+        ...     with mock.patch.dict(os.environ, {VARIABLE: str(plugin)}):
+        ...         load_plugins()
+        loaded
     """
     for point in entry_points(group=GROUP):
         _load(point.value, f"The plugin '{point.name}'")

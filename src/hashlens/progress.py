@@ -9,7 +9,19 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Takes the number of steps that were done, and a word on how it goes."""
+    """Takes the number of steps that were done, and a word on how it goes.
+
+    Example:
+        >>> class Counter:
+        ...     done = 0
+        ...
+        ...     def __call__(self, steps=1, note=""):
+        ...         self.done += steps
+        >>> counter: Advance = Counter()
+        >>> counter(2, note="so far so good")
+        >>> counter.done
+        2
+    """
 
     def __call__(self, steps: int = 1, note: str = "") -> None: ...
 
@@ -20,7 +32,12 @@ Progress = Callable[[str, int], AbstractContextManager[Advance]]
 
 @contextmanager
 def silence(description: str, total: int) -> Iterator[Advance]:
-    """Progress that nobody asked for."""
+    """Progress that nobody asked for.
+
+    Example:
+        >>> with silence("Counting", total=3) as advance:
+        ...     advance(3)
+    """
     yield lambda steps=1, note="": None
 
 

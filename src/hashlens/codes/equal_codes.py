@@ -26,6 +26,11 @@ def group_equal(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.
     Returns:
         (N,) int32 numbers of the distinct rows, in order of appearance, and (D,) int64 where each appears first;
         None where too few are equal.
+
+    Example:
+        >>> groups, firsts = group_equal(np.array([[7], [3], [7]] * 1000, np.uint8))
+        >>> groups[:4].tolist(), firsts.tolist()
+        ([0, 1, 0, 0], [0, 1])
     """
     count = len(rows)
     if count < FEWEST:
@@ -42,7 +47,12 @@ def group_equal(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.
 
 
 def count_distinct(rows: NDArray[np.uint8]) -> int:
-    """How many of (N, B) uint8 rows, C-contiguous, are different."""
+    """How many of (N, B) uint8 rows, C-contiguous, are different.
+
+    Example:
+        >>> count_distinct(np.array([[7], [3], [7]], np.uint8))
+        2
+    """
     return len(_group(_widest_words(rows), len(rows))[1])
 
 

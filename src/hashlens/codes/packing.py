@@ -16,7 +16,16 @@ MINIMUM_BITS, MAXIMUM_BITS = 8, 1024
 
 
 def check_bits(bits: int) -> int:
-    """Return ``bits`` if it is an integer from 8 to 1024, else raise :class:`BadInput`."""
+    """Return ``bits`` if it is an integer from 8 to 1024, else raise :class:`BadInput`.
+
+    Example:
+        >>> check_bits(64)
+        64
+        >>> check_bits(4)
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: A code of 4 bits is out of range; choose from 8 to 1024.
+    """
     if int(bits) != bits or not MINIMUM_BITS <= bits <= MAXIMUM_BITS:
         raise BadInput(f"A code of {bits} bits is out of range; choose from {MINIMUM_BITS} to {MAXIMUM_BITS}.")
     return int(bits)
@@ -41,6 +50,10 @@ def binarize(continuous: ArrayLike, threshold: float = 0.0) -> NDArray[np.int8]:
 
     Returns:
         (N, K) int8 in {−1, +1}: +1 where the value is greater than ``threshold``.
+
+    Example:
+        >>> binarize([[0.3, -0.2, 0.0]])
+        array([[ 1, -1, -1]], dtype=int8)
     """
     return np.where(np.asarray(continuous) > threshold, np.int8(1), np.int8(-1))
 
@@ -55,12 +68,21 @@ def pack(codes: ArrayLike, threshold: float = 0.0) -> NDArray[np.uint8]:
 
     Returns:
         (N, ceil(K/8)) or (ceil(K/8),) uint8, most significant bit first, zero-padded.
+
+    Example:
+        >>> pack([[1, -1, 1, -1, -1, -1, -1, 1, 1]])  # 0b10100001, 0b10000000
+        array([[161, 128]], dtype=uint8)
     """
     return np.packbits(np.asarray(codes) > threshold, axis=-1)
 
 
 def unpack(packed: ArrayLike, bits: int) -> NDArray[np.int8]:
-    """The inverse of :func:`pack`: (N, ceil(K/8)) uint8 → (N, K) int8 in {−1, +1}."""
+    """The inverse of :func:`pack`: (N, ceil(K/8)) uint8 → (N, K) int8 in {−1, +1}.
+
+    Example:
+        >>> unpack([[161, 128]], bits=9)
+        array([[ 1, -1,  1, -1, -1, -1, -1,  1,  1]], dtype=int8)
+    """
     ones = np.unpackbits(np.asarray(packed, dtype=np.uint8), axis=-1, count=bits)
     return (ones.astype(np.int8) << 1) - np.int8(1)
 
@@ -78,6 +100,12 @@ def as_packed(codes: ArrayLike, bits: int | None = None) -> tuple[NDArray[np.uin
 
     Raises:
         BadInput: the array is not one- or two-dimensional, holds NaN, or does not hold ``bits`` bits.
+
+    Example:
+        >>> as_packed([[0.5, -0.5] * 5])
+        (array([[170, 128]], dtype=uint8), 10)
+        >>> as_packed(np.array([255, 255], np.uint8), bits=10)
+        (array([[255, 192]], dtype=uint8), 10)
     """
     array = np.asarray(codes)
     if array.ndim == 1:
@@ -107,6 +135,10 @@ def to_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
     Word w of all codes is contiguous, so a loop over codes is a loop over vectors for any code length.
     The result is a copy. The bit order inside a word depends on the machine; only counts of differing bits
     are meaningful.
+
+    Example:
+        >>> to_words(np.zeros((5, 9), np.uint8)).shape
+        (2, 5)
     """
     count, width = packed.shape
     words = max(1, (width + 7) // 8)
@@ -118,7 +150,13 @@ def to_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def bit_planes(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """The n-th bits of all codes side by side: (N, B) packed → (8·B, ceil(N/64)) words, zero-padded."""
+    """The n-th bits of all codes side by side: (N, B) packed → (8·B, ceil(N/64)) words, zero-padded.
+
+    Example:
+        >>> planes = bit_planes(np.array([[0b11000000], [0b10000000]], np.uint8))  # two codes
+        >>> [[int(planes[bit, 0] >> code) & 1 for code in (0, 1)] for bit in (0, 1, 2)]
+        [[1, 1], [1, 0], [0, 0]]
+    """
     count, width = packed.shape
     planes = np.zeros((8 * width, 8 * -(-count // 64)), np.uint8)
     _transpose_bits(packed, planes)

@@ -31,7 +31,12 @@ _INT64 = ir.IntType(64)
 
 
 def tile_shape(count: int, bits: int) -> tuple[int, int, int]:
-    """Shape (T, W, 64) of the tiles of ``count`` codes of ``bits`` bits."""
+    """Shape (T, W, 64) of the tiles of ``count`` codes of ``bits`` bits.
+
+    Example:
+        >>> tile_shape(100, bits=64), tile_shape(100, bits=256)
+        ((2, 8, 64), (2, 16, 64))
+    """
     return -(-count // LANES), -(-bits // (8 * tile_dtype(bits).itemsize)), LANES
 
 
@@ -50,7 +55,13 @@ def empty_tiles(count: int, bits: int) -> NDArray[Any]:
 
 
 def to_tiles(packed: NDArray[np.uint8], bits: int) -> NDArray[Any]:
-    """Lay packed codes out: (N, B) uint8 → (ceil(N/64), W, 64) words; lanes past the last code are zero."""
+    """Lay packed codes out: (N, B) uint8 → (ceil(N/64), W, 64) words; lanes past the last code are zero.
+
+    Example:
+        >>> tiles = to_tiles(np.array([[1, 2], [3, 4]], np.uint8), bits=16)
+        >>> tiles.shape, tiles[0, :, :3].tolist()
+        ((1, 2, 64), [[1, 3, 0], [2, 4, 0]])
+    """
     tiles = empty_tiles(len(packed), bits)
     words = _words(packed, tile_dtype(bits))
     tasks = even_slices(len(tiles), max(1, len(packed) // _CODES_PER_TASK))
@@ -59,7 +70,13 @@ def to_tiles(packed: NDArray[np.uint8], bits: int) -> NDArray[Any]:
 
 
 def from_tiles(tiles: NDArray[Any], positions: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
-    """The inverse of :func:`to_tiles` at (n,) positions: (n, ceil(bits/8)) uint8 packed codes."""
+    """The inverse of :func:`to_tiles` at (n,) positions: (n, ceil(bits/8)) uint8 packed codes.
+
+    Example:
+        >>> tiles = to_tiles(np.array([[1, 2], [3, 4]], np.uint8), bits=16)
+        >>> from_tiles(tiles, np.array([1]), bits=16)
+        array([[3, 4]], dtype=uint8)
+    """
     words = np.empty((len(positions), tiles.shape[1]), tiles.dtype)
     _gather(tiles, positions, words)
     return np.ascontiguousarray(words.view(np.uint8)[:, : bytes_per_code(bits)])
@@ -96,7 +113,12 @@ class Queries:
 
 
 def lanes_in_use(count: int) -> np.uint64:
-    """Mask of the lanes that the last of the tiles of ``count`` codes uses; all ones for whole tiles."""
+    """Mask of the lanes that the last of the tiles of ``count`` codes uses; all ones for whole tiles.
+
+    Example:
+        >>> int(lanes_in_use(64 + 3)) == 0b111
+        True
+    """
     return np.uint64(2 ** (count % LANES) - 1 if count % LANES else 2**LANES - 1)
 
 

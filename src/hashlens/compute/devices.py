@@ -18,6 +18,14 @@ def choose_device(device: str | None = None) -> torch.device:
 
     Raises:
         BadInput: PyTorch knows no such device, or it is not there.
+
+    Example:
+        >>> choose_device("cpu")
+        device(type='cpu')
+        >>> choose_device("gpu")
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: There is no device 'gpu'; use cpu, cuda or cuda:N.
     """
     import torch
 

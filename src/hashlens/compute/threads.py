@@ -13,7 +13,12 @@ from typing import Any
 
 
 def available_threads() -> int:
-    """Processors that this process may use."""
+    """Processors that this process may use.
+
+    Example:
+        >>> available_threads() >= 1
+        True
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -30,7 +35,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def even_slices(length: int, parts: int) -> list[tuple[int, int]]:
-    """Cut 0 … ``length`` into at most ``parts`` (start, stop) of nearly equal size, none of them empty."""
+    """Cut 0 … ``length`` into at most ``parts`` (start, stop) of nearly equal size, none of them empty.
+
+    Example:
+        >>> even_slices(10, 3), even_slices(2, 3)
+        ([(0, 3), (3, 6), (6, 10)], [(0, 1), (1, 2)])
+    """
     parts = min(parts, length)
     return list(itertools.pairwise(length * part // parts for part in range(parts + 1))) if parts else []
 
@@ -40,6 +50,14 @@ def run_in_threads(function: Callable[..., None], tasks: Sequence[tuple[Any, ...
 
     The calling thread works too: waking another one takes as long as scanning a hundred thousand codes. It never
     waits for a helper that has not started, so calls may be nested and may come from many threads.
+
+    Example:
+        >>> squares = [0, 0, 0]
+        >>> def square(number):
+        ...     squares[number] = number**2
+        >>> run_in_threads(square, [(0,), (1,), (2,)])
+        >>> squares
+        [0, 1, 4]
     """
     if len(tasks) <= 1:
         for task in tasks:
@@ -74,6 +92,12 @@ def torch_threads(count: int) -> Iterator[None]:
 
     A hash layer is little work. Threads that share it mostly wait for each other, and while other threads run the
     backbone or decode images, that costs more than the work.
+
+    Example:
+        >>> import torch
+        >>> with torch_threads(1):
+        ...     torch.ones(3, 4) @ torch.ones(4)
+        tensor([4., 4., 4.])
     """
     import torch
 
