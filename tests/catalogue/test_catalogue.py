@@ -386,3 +386,63 @@ def test_a_missing_model_is_told(catalogue: Catalogue, photos: Path) -> None:
     (catalogue.folder / "model" / "model.safetensors").unlink()
     with pytest.raises(BadInput, match=r"no model\.safetensors"):
         catalogue.model()
+
+
+def test_pages_of_results_are_parts_of_the_whole_ranking(catalogue: Catalogue, photos: Path) -> None:
+    code = catalogue.model().encode(next(photos.glob("*/*.png")))
+    (whole,) = catalogue.search(code, 1000)
+    assert [hit for start in range(0, 49, 7) for hit in catalogue.search(code, 7, offset=start)[0]] == whole
+    radius = whole[9].distance
+    assert catalogue.search(code, 1000, radius=radius) == [[hit for hit in whole if hit.distance <= radius]]
+    assert catalogue.search(code, 1000, radius=radius, offset=3)[0] == [
+        hit for hit in whole[3:] if hit.distance <= radius
+    ]
+    assert catalogue.search(code, 5, offset=1000) == [[]]
+
+
+def test_searching_by_id_finds_what_searching_by_path_finds(catalogue: Catalogue, photos: Path) -> None:
+    hits = catalogue.search(catalogue.model().encode(next(photos.glob("*/*.png"))), 3)[0]
+    ids, paths = [hit.id for hit in hits], [hit.path for hit in hits]
+    assert catalogue.search_ids(ids, 5) == catalogue.search_paths(paths, 5)
+    (others,) = catalogue.search_ids(ids[:1], 1000)
+    assert ids[0] not in [hit.id for hit in others]
+    assert catalogue.search_ids(ids[:1], 4, offset=6)[0] == others[6:10]
+    with pytest.raises(BadInput, match="no image with the id 999 in"):
+        catalogue.search_ids([999])
+
+
+def test_entries_are_what_was_indexed(catalogue: Catalogue, photos: Path) -> None:
+    source = hl.open_source(photos)
+    everything = catalogue.entries(range(1, 1000))
+    assert {entry.path for entry in everything} == {source.location(item) for item in range(len(source))}
+    encoded, items = catalogue.model().encode(source, return_items=True)
+    by_path = {entry.path: entry for entry in everything}
+    for code, item in zip(encoded, items.tolist(), strict=True):
+        entry = by_path[source.location(item)]
+        assert (entry.code == code).all()
+        assert (entry.fingerprint, list(entry.labels)) == (source.fingerprint(item), source.label_names(item))
+        assert entry.source == source.identity
+    assert [entry.id for entry in catalogue.entries([7, 999, 3])] == [3, 7]
+
+
+def test_a_sample_is_of_images_that_are_there(catalogue: Catalogue, tmp_path: Path, model: HashModel) -> None:
+    there = {entry.id for entry in catalogue.entries(range(1, 1000))}
+    assert set(catalogue.sample(1000)) == there
+    drawn = catalogue.sample(5)
+    assert 1 <= len(drawn) <= 5 and set(drawn) <= there
+    assert Catalogue.create(tmp_path / "empty", model).sample(3) == []
+
+
+def test_labels_are_found_by_a_part_of_their_name(tmp_path: Path, model: HashModel) -> None:
+    names = ["Boot", "ankle boot", "Ünder 100%", "under", "shoe"]
+    for place, name in enumerate(names):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        hl.open_source("digits").image(place).save(tmp_path / "photos" / name / "1.png")
+    catalogue = Catalogue.create(tmp_path / "index", model)
+    catalogue.update(hl.open_source(tmp_path / "photos"))
+    assert list(catalogue.labels()) == sorted(names)
+    assert list(catalogue.labels("BOOT")) == ["Boot", "ankle boot"]
+    assert list(catalogue.labels("ünder")) == ["Ünder 100%"]
+    assert list(catalogue.labels("%")) == ["Ünder 100%"]
+    assert list(catalogue.labels("", 2)) == ["Boot", "ankle boot"]
+    assert catalogue.labels("nothing") == {}

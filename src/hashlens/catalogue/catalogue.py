@@ -72,6 +72,25 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """What a catalogue knows of one image.
+
+    Attributes:
+        id, path, labels: as in a :class:`Hit`.
+        source: identity of the source that it came from.
+        fingerprint: of the image as it was encoded, see :meth:`hashlens.sources.Source.fingerprint`.
+        code: (ceil(K/8),) uint8, packed.
+    """
+
+    id: int
+    path: str
+    labels: tuple[str, ...]
+    source: str
+    fingerprint: tuple[int, int]
+    code: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Answers:
     """What a search with images found.
 
@@ -241,14 +260,51 @@ class Catalogue:
             found = rows.execute("SELECT source, count(*) FROM images GROUP BY source ORDER BY source")
             return {as_text(source): count for source, count in found}
 
-    def labels(self) -> dict[str, int]:
-        """Number of images with each label."""
+    def labels(self, containing: str = "", limit: int | None = None) -> dict[str, int]:
+        """Number of images with each label, by name.
+
+        Args:
+            containing: only labels that have this in their name, in small or capital letters; those that begin with
+                it come first.
+            limit: most labels to count; all by default.
+        """
+        part = containing.casefold()
         with self._database.connect() as rows:
+            rows.create_function("place", 1, lambda name: as_text(name).casefold().find(part), deterministic=True)
             found = rows.execute(
-                "SELECT name, count(*) FROM labels JOIN image_labels ON label = labels.id "
-                "GROUP BY name ORDER BY name"
+                "SELECT name, (SELECT count(*) FROM image_labels WHERE label = labels.id) FROM labels "
+                "WHERE place(name) >= 0 AND EXISTS (SELECT 1 FROM image_labels WHERE label = labels.id) "
+                "ORDER BY ? AND place(name) > 0, name LIMIT ?",
+                (part != "", -1 if limit is None else limit),
             )
             return {as_text(name): count for name, count in found}
+
+    def entries(self, ids: Sequence[int]) -> list[Entry]:
+        """What is known of these images, in the order of their ids; ids that no image has are left out."""
+        with self._database.connect() as rows:
+            rows.execute("BEGIN")
+            described = _described(rows, ids)
+            found = rows.execute(
+                "SELECT images.id, source, size, mtime, code FROM json_each(?) AS wanted "
+                "JOIN images ON images.id = wanted.value ORDER BY images.id",
+                (json.dumps(sorted(set(ids))),),
+            )
+            return [
+                Entry(image, *described[image], as_text(source), (size, mtime), np.frombuffer(code, np.uint8))
+                for image, source, size, mtime, code in found
+            ]
+
+    def sample(self, count: int) -> list[int]:
+        """Ids of some images, drawn at random from wherever in the catalogue; fewer where there are fewer."""
+        with self._database.connect() as rows:
+            first, last = rows.execute("SELECT min(id), max(id) FROM images").fetchone()
+            if first is None:
+                return []
+            if last - first < count:
+                return [image for (image,) in rows.execute("SELECT id FROM images ORDER BY id")]
+            drawn = {first + secrets.randbelow(last - first + 1) for _ in range(count)}
+            next_one = "SELECT id FROM images WHERE id >= ? ORDER BY id LIMIT 1"
+            return sorted({rows.execute(next_one, (image,)).fetchone()[0] for image in drawn})
 
     def skipped(self) -> list[tuple[str, str]]:
         """Paths that could not be read when their source was last indexed, and why."""
@@ -302,12 +358,21 @@ class Catalogue:
         with self._up_to_date() as (_, engine):
             return engine
 
-    def search(self, codes: ArrayLike, k: int = 10, labels: Sequence[str] = ()) -> list[list[Hit]]:
+    def search(
+        self,
+        codes: ArrayLike,
+        k: int = 10,
+        labels: Sequence[str] = (),
+        offset: int = 0,
+        radius: int | None = None,
+    ) -> list[list[Hit]]:
         """The images nearest to each query.
 
         Args:
             codes, k: as for :meth:`hashlens.engines.SearchEngine.search`.
             labels: find only images that have one of these labels; all images if there are none.
+            offset: leave out so many of the nearest; ranks go on from there.
+            radius: largest distance, inclusive; any by default.
 
         Returns:
             One list per query, of ``k`` hits or as many as there are.
@@ -316,8 +381,29 @@ class Catalogue:
             BadInput: no image has one of the labels, or as for the engine.
         """
         with self._up_to_date() as (rows, engine):
-            found = engine.search(codes, k, self._labelled(rows, labels))
-            return _as_hits(rows, list(zip(*found, strict=True)))
+            found = engine.search(codes, k + offset, self._labelled(rows, labels))
+            return _as_hits(rows, [_part(*one, offset, k, radius) for one in zip(*found, strict=True)], offset)
+
+    def search_ids(
+        self,
+        ids: Sequence[int],
+        k: int = 10,
+        labels: Sequence[str] = (),
+        offset: int = 0,
+        radius: int | None = None,
+    ) -> list[list[Hit]]:
+        """The images nearest to images of the catalogue, without encoding anything; an image does not find itself.
+
+        Args:
+            ids: as :attr:`Hit.id` gives them.
+            k, labels, offset, radius: as for :meth:`search`.
+
+        Raises:
+            BadInput: no image has one of the ids, or as for :meth:`search`.
+        """
+        with self._up_to_date() as (rows, engine):
+            asked = [self._image_with(rows, image) for image in ids]
+            return self._others(rows, engine, asked, k, labels, offset, radius)
 
     def search_images(
         self, items: Sequence[Any], k: int = 10, labels: Sequence[str] = (), device: str | None = None
@@ -357,20 +443,39 @@ class Catalogue:
         """
         with self._up_to_date() as (rows, engine):
             asked = [self._image_at(rows, os.fspath(path)) for path in paths]
-            if not asked:
-                return []
-            codes = np.frombuffer(b"".join(code for _, code in asked), np.uint8).reshape(len(asked), -1)
-            found = engine.search(codes, k + 1, self._labelled(rows, labels))
-            ranked = []
-            for (own, _), distances, ids in zip(asked, *found, strict=True):
-                others = ids != own
-                ranked.append((distances[others][:k], ids[others][:k]))
-            return _as_hits(rows, ranked)
+            return self._others(rows, engine, asked, k, labels)
+
+    def _others(
+        self,
+        rows: sqlite3.Connection,
+        engine: SearchEngine,
+        asked: Sequence[tuple[int, bytes]],
+        k: int,
+        labels: Sequence[str],
+        offset: int = 0,
+        radius: int | None = None,
+    ) -> list[list[Hit]]:
+        """The images nearest to each of some images, given by id and code, without that image itself."""
+        if not asked:
+            return []
+        codes = _as_codes([code for _, code in asked])
+        found = engine.search(codes, k + offset + 1, self._labelled(rows, labels))
+        ranked = []
+        for (own, _), distances, ids in zip(asked, *found, strict=True):
+            others = ids != own
+            ranked.append(_part(distances[others], ids[others], offset, k, radius))
+        return _as_hits(rows, ranked, offset)
 
     def _image_at(self, rows: sqlite3.Connection, path: str) -> tuple[int, bytes]:
         row = rows.execute("SELECT id, code FROM images WHERE path = ?", (as_stored(path),)).fetchone()
         if row is None:
             raise BadInput(f"{path} is not in the index {self.folder}.")
+        return row
+
+    def _image_with(self, rows: sqlite3.Connection, image: int) -> tuple[int, bytes]:
+        row = rows.execute("SELECT id, code FROM images WHERE id = ?", (image,)).fetchone()
+        if row is None:
+            raise BadInput(f"There is no image with the id {image} in the index {self.folder}.")
         return row
 
     def _labelled(self, rows: sqlite3.Connection, labels: Sequence[str]) -> NDArray[np.int64] | None:
@@ -518,29 +623,42 @@ def _stored_ids(rows: sqlite3.Connection) -> Iterator[NDArray[np.int64]]:
         yield np.array([image for (image,) in batch], np.int64)
 
 
-def _as_hits(
-    rows: sqlite3.Connection, found: Sequence[tuple[NDArray[np.int32], NDArray[np.int64]]]
-) -> list[list[Hit]]:
-    """Distances and ids of each query as hits; ids that the database does not know are left out."""
-    wanted = np.unique(np.concatenate([np.empty(0, np.int64), *(ids for _, ids in found)])).tolist()
-    paths: dict[int, str] = {}
-    labels: dict[int, list[str]] = {}
-    described = rows.execute(
+def _part(
+    distances: NDArray[np.int32], ids: NDArray[np.int64], offset: int, k: int, radius: int | None
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """So many results from that place on, without those that are too far away."""
+    end = len(distances) if radius is None else int(np.searchsorted(distances, radius, side="right"))
+    here = slice(offset, min(offset + k, end))
+    return distances[here], ids[here]
+
+
+def _described(rows: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[str, tuple[str, ...]]]:
+    """Path and labels of each of these images that is there."""
+    found = rows.execute(
         "SELECT images.id, images.path, name FROM json_each(?) AS wanted JOIN images ON images.id = wanted.value "
         "LEFT JOIN image_labels ON image = images.id LEFT JOIN labels ON labels.id = label "
         "ORDER BY images.id, place",
-        (json.dumps(wanted),),
+        (json.dumps(sorted(set(ids))),),
     )
-    for image, path, name in described:
-        paths[image] = as_text(path)
-        labels.setdefault(image, []).extend([] if name is None else [as_text(name)])
+    described: dict[int, tuple[str, tuple[str, ...]]] = {}
+    for image, path, name in found:
+        _, before = described.get(image, ("", ()))
+        described[image] = as_text(path), before if name is None else (*before, as_text(name))
+    return described
+
+
+def _as_hits(
+    rows: sqlite3.Connection, found: Sequence[tuple[NDArray[np.int32], NDArray[np.int64]]], offset: int = 0
+) -> list[list[Hit]]:
+    """Distances and ids of each query as hits; ids that the database does not know are left out."""
+    described = _described(rows, [image for _, ids in found for image in ids.tolist()])
     answers = []
     for distances, ids in found:
-        pairs = [pair for pair in zip(distances.tolist(), ids.tolist(), strict=True) if pair[1] in paths]
+        pairs = [pair for pair in zip(distances.tolist(), ids.tolist(), strict=True) if pair[1] in described]
         answers.append(
             [
-                Hit(rank, distance, paths[image], tuple(labels[image]), image)
-                for rank, (distance, image) in enumerate(pairs, start=1)
+                Hit(rank, distance, *described[image], image)
+                for rank, (distance, image) in enumerate(pairs, start=offset + 1)
             ]
         )
     return answers
