@@ -27,6 +27,17 @@ class SearchEngine(ABC):
     Attributes:
         bits: code length K.
         exact: whether the answers are the true ones; else some may be missing.
+
+    Example:
+        >>> import numpy as np, hashlens as hl
+        >>> engine = hl.HammingIndex.build(np.array([[0b0000], [0b0111]], np.uint8), ids=[20, 10])
+        >>> isinstance(engine, SearchEngine), engine.bits, len(engine), engine.exact
+        (True, 8, 2, True)
+        >>> distances, ids = engine.within(np.array([[0b0001]], np.uint8), radius=2)
+        >>> distances[0].tolist(), ids[0].tolist()
+        ([1, 2], [20, 10])
+        >>> engine.contains([10, 11])
+        array([ True, False])
     """
 
     bits: int

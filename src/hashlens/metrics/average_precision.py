@@ -11,7 +11,12 @@ from hashlens.metrics.ties import average_precision
 
 
 def average_precisions(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Expected, worst and best AP@k of every query, see :func:`hashlens.metrics.ties.average_precision`."""
+    """Expected, worst and best AP@k of every query, see :func:`hashlens.metrics.ties.average_precision`.
+
+    Example:
+        >>> average_precisions(Groups(np.array([[0, 2]]), np.array([[0, 1]])), np.array([2]))
+        array([[[0.75, 0.5 , 1.  ]]])
+    """
     scores = np.empty((len(groups), len(depths), 3))
     _score(groups.totals, groups.relevants, depths, scores)
     return scores

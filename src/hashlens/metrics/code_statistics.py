@@ -32,6 +32,11 @@ def code_statistics(
         ``bit_correlation``: mean absolute correlation between two different bits, 0 at best; a bit that
         never changes counts as uncorrelated.
         ``quantization_error``: only with ``continuous``, see :func:`quantization_error`.
+
+    Example:
+        >>> found = code_statistics([[1, 1, -1], [1, -1, -1], [-1, -1, -1], [-1, -1, -1]])
+        >>> found["distinct"], found["bit_balance"]
+        (3, [0.5, 0.25, 0.0])
     """
     packed, bits = as_packed(codes, bits)
     count = len(packed)
@@ -61,7 +66,12 @@ def code_statistics(
 
 
 def quantization_error(continuous: NDArray[np.floating]) -> float:
-    """Mean of 1 − cos(v, sign v) (OrthoHash, section 3) over (N, K) continuous codes around zero."""
+    """Mean of 1 − cos(v, sign v) (OrthoHash, section 3) over (N, K) continuous codes around zero.
+
+    Example:
+        >>> quantization_error(np.array([[2.0, -2.0, 2.0, 2.0]])), quantization_error(np.array([[3.0, 0, 0, 0]]))
+        (0.0, 0.5)
+    """
     signs = binarize(continuous)
     norms = np.linalg.norm(continuous, axis=1) * np.sqrt(continuous.shape[1])
     cosines = (continuous * signs).sum(1) / np.maximum(norms, 1e-12)

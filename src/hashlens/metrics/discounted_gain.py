@@ -13,7 +13,12 @@ from hashlens.metrics.ties import normalized_discounted_gain
 
 
 def normalized_gains(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """NDCG@k of every query, see :func:`hashlens.metrics.ties.normalized_discounted_gain`."""
+    """NDCG@k of every query, see :func:`hashlens.metrics.ties.normalized_discounted_gain`.
+
+    Example:
+        >>> normalized_gains(Groups(np.array([[1, 1]]), np.array([[1, 0]])), np.array([1, 2])).ravel()
+        array([1., 1.])
+    """
     scores = np.empty((len(groups), len(depths), 1))
     _score(groups.totals, groups.relevants, depths, _discounts(int(depths.max(initial=1))), scores)
     return scores

@@ -23,6 +23,13 @@ class Groups:
     Attributes:
         totals: (Q, L) int64, number of items at each distance 0 … L − 1.
         relevants: (Q, L) int64, how many of these are relevant.
+
+    Example:
+        Two queries, four items each, at distances 0 to 2.
+
+        >>> groups = Groups(np.array([[1, 0, 3], [0, 2, 2]]), np.array([[1, 0, 1], [0, 0, 2]]))
+        >>> len(groups), groups[1:].relevants.tolist()
+        (2, [[0, 0, 2]])
     """
 
     totals: NDArray[np.int64]
@@ -44,6 +51,18 @@ class GradedGroups:
         gains: (Q, L) float64, sums of their similarities to the query, each in [0, 1].
         similarities: (Q, C) float64, of a query to each class.
         sizes: (C,) int64, number of items of each class.
+
+    Example:
+        One query of class 0, and three items of two classes: one at distance 0, two at distance 1.
+
+        >>> groups = GradedGroups(
+        ...     totals=np.array([[1, 2]]),
+        ...     gains=np.array([[1.0, 0.5]]),
+        ...     similarities=np.array([[1.0, 0.25]]),
+        ...     sizes=np.array([1, 2]),
+        ... )
+        >>> len(groups)
+        1
     """
 
     totals: NDArray[np.int64]
@@ -66,6 +85,11 @@ class Figure:
         name: in reports, with ``{k}`` where the depth of the ranking stands, as in ``mAP@{k}``.
         meaning: in a line.
         headline: whether the terminal shows it.
+
+    Example:
+        >>> figure = Figure("mAP@{k}", "mean average precision")
+        >>> figure.at(100), figure.at(None)
+        ('mAP@100', 'mAP@all')
     """
 
     name: str
@@ -92,6 +116,12 @@ class Metric:
         needs: "relevance" for groups by relevance; "class distance" for graded groups, which only evaluations with
             a taxonomy or class distances have.
         whole: whether it is reported for the whole database too, where that depth is asked for.
+
+    Example:
+        >>> recall = METRICS["recall"]
+        >>> groups = Groups(np.array([[1, 0, 3]]), np.array([[1, 0, 1]]))
+        >>> recall.figures[0].name, recall.function(groups, np.array([1, 4]))[0, :, 0].tolist()
+        ('recall@{k}', [0.5, 1.0])
     """
 
     figures: tuple[Figure, ...]

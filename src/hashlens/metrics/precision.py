@@ -12,24 +12,44 @@ RADIUS = 2
 
 
 def precisions(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Expected share of relevant items among the first k."""
+    """Expected share of relevant items among the first k.
+
+    Example:
+        >>> precisions(Groups(np.array([[1, 2]]), np.array([[1, 1]])), np.array([1, 2, 3]))[0, :, 0].tolist()
+        [1.0, 0.75, 0.6666666666666666]
+    """
     return (expected_hits(groups, depths) / depths)[..., None]
 
 
 def recalls(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Expected share of the relevant items that are among the first k; 0 for a query without any."""
+    """Expected share of the relevant items that are among the first k; 0 for a query without any.
+
+    Example:
+        >>> recalls(Groups(np.array([[1, 2]]), np.array([[1, 1]])), np.array([1, 2, 3]))[0, :, 0].tolist()
+        [0.5, 0.75, 1.0]
+    """
     every = np.maximum(groups.relevants.sum(1), 1)
     return (expected_hits(groups, depths) / every[:, None])[..., None]
 
 
 def precisions_within(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of relevant items within the radius; 0 for a query that finds nothing there."""
+    """Share of relevant items within the radius; 0 for a query that finds nothing there.
+
+    Example:
+        >>> precisions_within(Groups(np.array([[1, 0, 1, 4]]), np.array([[1, 0, 0, 4]])), np.array([6])).item()
+        0.5
+    """
     found, hits = groups.totals[:, : RADIUS + 1].sum(1), groups.relevants[:, : RADIUS + 1].sum(1)
     return (hits / np.maximum(found, 1))[:, None, None]
 
 
 def expected_hits(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(Q, M) expected number of relevant items among the first k, for (M,) ascending k."""
+    """(Q, M) expected number of relevant items among the first k, for (M,) ascending k.
+
+    Example:
+        >>> expected_hits(Groups(np.array([[1, 2]]), np.array([[1, 1]])), np.array([1, 2, 3]))
+        array([[1. , 1.5, 2. ]])
+    """
     hits = np.empty((len(groups), len(depths)))
     _count_hits(groups.totals, groups.relevants, depths, hits)
     return hits

@@ -23,6 +23,11 @@ class SameClass:
         order: (N,) int64, database rows sorted by class.
         classes: (N,) int64, numbers of the classes in that order.
         starts, stops: (Q,) int64; what is relevant to query q stands at ``order[starts[q]:stops[q]]``.
+
+    Example:
+        >>> found = relevance([1], [0, 1, 1])
+        >>> found.order[found.starts[0] : found.stops[0]]
+        array([1, 2])
     """
 
     order: NDArray[np.int64]
@@ -38,6 +43,11 @@ class SharedLabel:
     Attributes:
         query_masks: (Q, M) uint64, M = ceil(C/64).
         database_masks: (N, M) uint64; an item is relevant where the masks have a bit in common.
+
+    Example:
+        >>> found = relevance([[1, 0]], [[1, 1], [0, 1]])
+        >>> (found.query_masks & found.database_masks).any(1)
+        array([ True, False])
     """
 
     query_masks: NDArray[np.uint64]
@@ -56,6 +66,11 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike) -> Relevance:
 
     Raises:
         BadInput: the two are of different kinds, or disagree on the number of classes.
+
+    Example:
+        >>> found = relevance(["cat", "fish"], ["dog", "cat", "cat"])
+        >>> [found.order[start:stop].tolist() for start, stop in zip(found.starts, found.stops)]
+        [[1, 2], []]
     """
     queries, database = np.asarray(query_labels), np.asarray(database_labels)
     if queries.ndim != database.ndim or queries.ndim not in (1, 2):
@@ -94,6 +109,11 @@ def relevant_results(query_labels: NDArray[Any], result_labels: NDArray[Any]) ->
 
     Returns:
         (Q, m).
+
+    Example:
+        >>> relevant_results(np.array([3, -1]), np.array([[3, 5], [-1, 3]]))
+        array([[ True, False],
+               [False, False]])
     """
     if query_labels.ndim == 2:
         return np.asarray((query_labels[:, None] & result_labels).any(2))
@@ -105,6 +125,10 @@ def stable_order(labels: NDArray[Any]) -> NDArray[np.int64]:
 
     Args:
         labels: (N,) integers or strings.
+
+    Example:
+        >>> stable_order(np.array([2, -1, 2, 0]))
+        array([1, 3, 0, 2])
     """
     if labels.dtype.kind in "iu" and len(labels) and int(labels.max()) - int(labels.min()) < 1 << 16:
         labels = labels.astype(np.uint64) - labels.min().astype(np.uint64)  # modulo 2⁶⁴: nothing overflows

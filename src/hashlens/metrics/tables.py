@@ -19,6 +19,10 @@ class FigureTable:
         columns: headings, the first of them of the depths, or of the names of figures without.
         rows: a depth or name, and numbers; "" where there is none.
         meanings: of each figure in it, by its name.
+
+    Example:
+        >>> FigureTable(("first k", "mAP@k"), (("10", "0.7500"),), {"mAP@k": "mean average precision"}).columns
+        ('first k', 'mAP@k')
     """
 
     columns: tuple[str, ...]
@@ -32,6 +36,11 @@ def figure_tables(report: Mapping[str, Any], headlines: bool = False) -> list[Fi
     Args:
         report: what :func:`hashlens.metrics.evaluate` returns, or what was read from its JSON.
         headlines: only the figures that are marked as such.
+
+    Example:
+        >>> for table in figure_tables({"mAP@10": 0.75, "precision@10": 0.5}, headlines=True):
+        ...     print(table.columns, table.rows)
+        ('first k', 'mAP@k', 'precision@k') (('10', '0.7500', '0.5000'),)
     """
     figures = [(metric.needs, figure) for metric in METRICS.values() for figure in metric.figures]
     shown = [(needs, figure) for needs, figure in figures if figure.headline or not headlines]

@@ -23,6 +23,10 @@ def reciprocal_sums(before, count):
     Few terms, and those with small denominators, are added directly; the rest is a difference of digamma
     functions, by the expansion ψ(x + 1/2) = ln x + 1/(24x²) − 7/(960x⁴) + 31/(8064x⁶) − …, whose next term is
     below 2e-17 here.
+
+    Example:
+        >>> reciprocal_sums(1, 2)  # 1/2 + 1/3, and 0/2 + 1/3
+        (0.8333333333333333, 0.3333333333333333)
     """
     reciprocals = 0.0
     weighted = 0.0
@@ -48,7 +52,12 @@ def _digamma_correction(x):
 
 @compiled
 def consecutive_hits(hits_before, rank_before, count):
-    """Σ rel·P over ``count`` relevant items in a row: Σ (hits_before + j)/(rank_before + j), j = 1 … count."""
+    """Σ rel·P over ``count`` relevant items in a row: Σ (hits_before + j)/(rank_before + j), j = 1 … count.
+
+    Example:
+        >>> consecutive_hits(0, 1, 2)  # hits at ranks 2 and 3: 1/2 + 2/3
+        1.1666666666666665
+    """
     reciprocals, weighted = reciprocal_sums(rank_before, count)
     return (hits_before + 1) * reciprocals + weighted
 
@@ -58,6 +67,12 @@ def expected_group_sum(rank_before, hits_before, size, relevant):
     """Expected Σ rel(i)·P(i) over one group in random order (McSherry and Najork, ECIR 2008).
 
     Σ_{t=1..n} (r/n)·(R + 1 + (t − 1)(r − 1)/(n − 1))/(N + t).
+
+    Example:
+        One of two items is relevant: it comes first, at precision 1, or second, at precision 1/2.
+
+        >>> expected_group_sum(rank_before=0, hits_before=0, size=2, relevant=1)
+        0.75
     """
     if relevant == 0:
         return 0.0
@@ -82,6 +97,11 @@ def average_precision(totals, relevants, k):
 
     Returns:
         expectation, worst, best.
+
+    Example:
+        >>> import numpy as np
+        >>> average_precision(np.array([0, 2]), np.array([0, 1]), k=2)
+        (0.75, 0.5, 1.0)
     """
     rank = 0
     hits = 0
@@ -165,7 +185,13 @@ def _cut_average_precision(rank, hits, size, relevant, inside, expected_sum, wor
 
 @compiled
 def expected_hits(totals, relevants, k):
-    """Expected number of relevant items among the first k, and how many items those are (min(k, N))."""
+    """Expected number of relevant items among the first k, and how many items those are (min(k, N)).
+
+    Example:
+        >>> import numpy as np
+        >>> expected_hits(np.array([1, 2]), np.array([0, 1]), k=2)
+        (0.5, 2)
+    """
     rank = 0
     hits = 0.0
     for level in range(len(totals)):
@@ -185,6 +211,12 @@ def normalized_discounted_gain(totals, relevants, k, discounts):
     """Expected NDCG@k with binary gains; 0 where nothing is relevant.
 
     discounts: (≥ min(k, N) + 1,) float64 with discounts[i] = Σ_{j ≤ i} 1/log2(j + 1).
+
+    Example:
+        >>> import numpy as np
+        >>> discounts = np.array([0, 1, 1 + 1 / np.log2(3)])
+        >>> normalized_discounted_gain(np.array([1, 1]), np.array([1, 0]), k=2, discounts=discounts)
+        1.0
     """
     rank = 0
     gain = 0.0

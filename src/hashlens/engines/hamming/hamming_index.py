@@ -91,6 +91,13 @@ class HammingIndex(SearchEngine):
         Raises:
             BadInput: an array has the wrong shape, K is not between 8 and 1024, the code length changes between
                 arrays, an id stands twice, or the folder holds something else.
+
+        Example:
+            >>> import numpy as np, tempfile
+            >>> batches = (np.full((1000, 8), number, np.uint8) for number in range(3))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     HammingIndex.build(batches, folder=folder)
+            HammingIndex(3,000 codes of 64 bits)
         """
         pieces = _pieces(codes, ids, bits)
         first = next(pieces, None)
@@ -140,6 +147,13 @@ class HammingIndex(SearchEngine):
 
         Raises:
             BadInput: the folder holds something else.
+
+        Example:
+            >>> import numpy as np, tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     HammingIndex.build(np.zeros((5, 8), np.uint8)).save(folder)
+            ...     HammingIndex.open(folder)
+            HammingIndex(5 codes of 64 bits)
         """
         path = _own_folder(folder)
         segments = self._segments
@@ -203,6 +217,11 @@ class HammingIndex(SearchEngine):
 
         Raises:
             BadInput: an id is not in the index.
+
+        Example:
+            >>> import numpy as np
+            >>> HammingIndex.build(np.array([[1, 2], [3, 4]], np.uint8)).codes([1])
+            array([[3, 4]], dtype=uint8)
         """
         segments = self._segments
         wanted = self.ids if ids is None else _as_ids(np.asarray(ids), "ids")
@@ -236,6 +255,14 @@ class HammingIndex(SearchEngine):
 
         Raises:
             BadInput: the codes have another length than those of the index, or an id stands twice.
+
+        Example:
+            >>> import numpy as np
+            >>> index = HammingIndex.build(np.zeros((2, 8), np.uint8))
+            >>> index.add(np.ones((2, 8), np.uint8)), index.add(np.ones((2, 8), np.uint8), ids=[0, 70])
+            (array([2, 3]), array([ 0, 70]))
+            >>> index.ids
+            array([ 0,  1,  2,  3, 70])
         """
         packed = self._as_packed(codes, "new codes")
         if ids is None:
@@ -264,6 +291,13 @@ class HammingIndex(SearchEngine):
 
         Raises:
             BadInput: an id is not in the index; then nothing is removed.
+
+        Example:
+            >>> import numpy as np
+            >>> index = HammingIndex.build(np.zeros((4, 8), np.uint8))
+            >>> index.remove([1, 2])
+            >>> index.ids
+            array([0, 3])
         """
         gone = _as_ids(np.asarray(ids), "ids")
         _refuse_missing(gone[~self.contains(gone)])
@@ -284,6 +318,13 @@ class HammingIndex(SearchEngine):
         Args:
             again: measure what work costs on this machine anew, and decide anew; otherwise what was decided before
                 stays.
+
+        Example:
+            >>> import numpy as np
+            >>> index = HammingIndex.build(np.zeros((4, 8), np.uint8))
+            >>> index.prepare()
+            >>> index.plan  # so few are scanned in no time
+            ['4 codes: scanned']
         """
         for place in range(len(self._segments)):
             before = self._segments[place]
@@ -318,6 +359,15 @@ class HammingIndex(SearchEngine):
         Raises:
             BadInput: the queries have another code length than the index, ``k`` is not positive, or a filter
                 has another form or an id that was never given out. Removed ids may stand in filters.
+
+        Example:
+            >>> import numpy as np
+            >>> index = HammingIndex.build(np.array([[0b000], [0b011], [0b111]], np.uint8))
+            >>> query = np.array([[0b001]], np.uint8)
+            >>> index.search(query, k=1)
+            (array([[1]], dtype=int32), array([[0]]))
+            >>> index.search(query, k=9, allow=[1, 2])[1], index.search(query, k=9, deny=[1])[1]
+            (array([[1, 2]]), array([[0, 2]]))
         """
         k = _checked_k(k)
         segments = self._segments
@@ -338,6 +388,12 @@ class HammingIndex(SearchEngine):
 
         Raises:
             BadInput: an id is not in the index, or as for :meth:`search`.
+
+        Example:
+            >>> import numpy as np
+            >>> index = HammingIndex.build(np.array([[0b000], [0b011], [0b111]], np.uint8))
+            >>> index.search_ids([1], k=2)
+            (array([[1, 2]], dtype=int32), array([[2, 0]]))
         """
         segments = self._segments
         k, masks = _checked_k(k), self._masks(segments, allow, deny)
@@ -367,6 +423,12 @@ class HammingIndex(SearchEngine):
 
         Raises:
             BadInput: the radius is negative, or as for :meth:`search`.
+
+        Example:
+            >>> import numpy as np
+            >>> index = HammingIndex.build(np.array([[0b000], [0b011], [0b111]], np.uint8))
+            >>> index.within(np.array([[0b001]], np.uint8), radius=1)
+            ([array([1, 1], dtype=int32)], [array([0, 1])])
         """
         if radius < 0:
             raise BadInput(f"The radius is {radius}; it must be 0 or more.")
@@ -628,7 +690,14 @@ def _manifest_checksum(content: dict[str, Any]) -> str:
 
 @ENGINES.register("hamming")
 def open_hamming(folder: str, bits: int | None) -> HammingIndex:
-    """The index in a folder; a new one of ``bits`` bits where there is none."""
+    """The index in a folder; a new one of ``bits`` bits where there is none.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     open_hamming(folder, 64)
+        HammingIndex(0 codes of 64 bits)
+    """
     if bits is None or (Path(folder) / MANIFEST_FILE).exists():
         return HammingIndex.open(folder)
     return HammingIndex.build(np.empty((0, bytes_per_code(bits)), np.uint8), bits, folder)
