@@ -1,0 +1,86 @@
+"""Reading an item again, long after, from where a source said that it is."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from hashlens.errors import BadInput
+from hashlens.sources.decoding import UnreadableImage
+from hashlens.sources.image_files import fingerprint_of, open_image_file
+from hashlens.sources.opening import open_source
+from hashlens.sources.source import Source
+
+KEPT_OPEN = 8  # tables and sets
+SEPARATOR = "#"  # between a table, or a set's name, and what names the item in it
+
+
+class Locations:
+    """Finds items by what :meth:`hashlens.sources.Source.location` said of them.
+
+    A location is the path of an image file, or what opens a source (a table, a set's name), ``#`` and the item. The
+    sources opened last stay open, until their file changes. Safe from several threads.
+
+    Example:
+        >>> source, item = Locations().find("digits:test#7")
+        >>> source.image(item).size, source.location(item)
+        ((8, 8), 'digits:test#7')
+        >>> Locations().find("/photos/gone.jpg")
+        Traceback (most recent call last):
+        ...
+        hashlens.sources.decoding.UnreadableImage: it is gone
+    """
+
+    def __init__(self) -> None:
+        self._opened: OrderedDict[str, tuple[tuple[int, int], Source, dict[str, int]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, location: str) -> tuple[Source, int]:
+        """The source of an item, and its number in it.
+
+        Raises:
+            UnreadableImage: there is nothing at that location any more.
+        """
+        if _is_file(location):
+            return open_image_file(location), 0
+        table, separator, name = location.rpartition(SEPARATOR)
+        if not separator or _is_folder(table):  # that of a file that is gone, whose name has the separator in it
+            raise UnreadableImage("it is gone")
+        with self._lock:
+            source, numbers = self._open(table)
+            guess = int(name) if name.isascii() and name.isdecimal() else -1
+            if 0 <= guess < len(source) and source.location(guess) == location:
+                return source, guess
+            if not numbers:
+                numbers.update((source.location(item), item) for item in range(len(source)))
+        if location not in numbers:
+            raise UnreadableImage("it is gone")
+        return source, numbers[location]
+
+    def _open(self, table: str) -> tuple[Source, dict[str, int]]:
+        """The source, and what will hold the numbers of its items by location."""
+        state = fingerprint_of(Path(table))
+        if table not in self._opened or self._opened[table][0] != state:
+            try:
+                self._opened[table] = state, open_source(table), {}
+            except (BadInput, OSError):
+                raise UnreadableImage("it is gone") from None
+        self._opened.move_to_end(table)
+        while len(self._opened) > KEPT_OPEN:
+            self._opened.popitem(last=False)
+        return self._opened[table][1:]
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # too long for a disk, or with a zero byte
+        return False
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
