@@ -54,6 +54,12 @@ class Preprocessing:
     """How an image becomes the network's input: shorter side to ``image_size``, centre square, normalised.
 
     Of an image that is many times longer than wide only the middle is resized, so that none takes much memory.
+
+    Example:
+        >>> prepare = Preprocessing(image_size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+        >>> pixels = prepare(Image.new("RGB", (64, 48), "white"))
+        >>> pixels.shape, prepare.normalize(pixels[None]).max()
+        (torch.Size([3, 32, 32]), tensor(1.))
     """
 
     image_size: int
@@ -92,6 +98,12 @@ class Backbone(nn.Module):
         name: architecture, as a user writes it.
         preprocessing: what is done to images before.
         dimension: D, length of a feature.
+
+    Example:
+        >>> mean_colour = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        >>> backbone = Backbone("mean colour", mean_colour, Preprocessing(32, (0, 0, 0), (1, 1, 1)), dimension=3)
+        >>> backbone(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8))
+        tensor([[1., 1., 1.]])
     """
 
     def __init__(self, name: str, network: nn.Module, preprocessing: Preprocessing, dimension: int) -> None:
@@ -153,6 +165,11 @@ def load_backbone(
 
     Raises:
         BadInput: an unknown name, a missing or unfitting file of weights, or weights that cannot be had.
+
+    Example:
+        >>> backbone = load_backbone("efficientnet_lite0", image_size=32)
+        >>> backbone(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape
+        torch.Size([1, 1280])
     """
     if image_size is None:
         image_size = native_image_size(name)
@@ -172,7 +189,16 @@ def load_backbone(
 
 
 def weights_version(network: nn.Module) -> object:
-    """Something that is equal as long as no tensor of a network has been replaced or changed in place."""
+    """Something that is equal as long as no tensor of a network has been replaced or changed in place.
+
+    Example:
+        >>> layer = nn.Linear(2, 3)
+        >>> before = weights_version(layer)
+        >>> nn.init.zeros_(layer.bias).sum().item()
+        0.0
+        >>> weights_version(layer) == before
+        False
+    """
     return tuple((tensor.data_ptr(), tensor._version) for tensor in network.state_dict().values())
 
 
@@ -222,6 +248,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         BadInput: the file is missing or neither.
+
+    Example:
+        >>> read_weights(Path("nowhere.safetensors"))
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: There is no file of weights at nowhere.safetensors.
     """
     if not path.is_file():
         raise BadInput(f"There is no file of weights at {path}.")

@@ -43,6 +43,12 @@ class Features:
         values: (n, D) float32.
         digests: n content digests.
         skipped: the other items.
+
+    Example:
+        >>> import hashlens as hl
+        >>> found = extract_features(hl.sources.FeatureArray("given", np.ones((3, 5), np.float32)), None)
+        >>> found.items.tolist(), found.values.shape, len(found.digests), found.skipped
+        ([0, 1, 2], (3, 5), 3, [])
     """
 
     items: NDArray[np.int64]
@@ -88,6 +94,17 @@ class FeatureExtractor:
 
     Raises:
         BadInput: what :class:`hashlens.backbones.onnx_runtime.OnnxBackbone` raises.
+
+    Example:
+        >>> import hashlens as hl
+        >>> from torch import nn
+        >>> from hashlens.backbones import Preprocessing
+        >>> mean_colour = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        >>> backbone = Backbone("mean colour", mean_colour, Preprocessing(32, (0, 0, 0), (1, 1, 1)), dimension=3)
+        >>> pictures = hl.sources.as_source(np.full((4, 48, 64, 3), 255, np.uint8))
+        >>> with FeatureExtractor(backbone, cached=False) as extractor:
+        ...     extractor.extract(pictures).values[0]
+        array([1., 1., 1.], dtype=float32)
     """
 
     def __init__(
@@ -271,7 +288,14 @@ def extract_features(
 def iterate_features(
     source: Source, backbone: Backbone | None, device: torch.device | str = "cpu", cached: bool = True
 ) -> Iterator[Features]:
-    """The same batch by batch, for sources of any size."""
+    """The same batch by batch, for sources of any size.
+
+    Example:
+        >>> import hashlens as hl
+        >>> given = hl.sources.FeatureArray("given", np.ones((3000, 5), np.float32))
+        >>> [batch.values.shape for batch in iterate_features(given, None)]
+        [(1024, 5), (1024, 5), (952, 5)]
+    """
     with FeatureExtractor(backbone, device, cached=cached) as extractor:
         yield from extractor.batches(source)
 

@@ -20,7 +20,12 @@ LARGEST_FILE = 16 << 30  # bytes; a cache file that has grown to this takes noth
 
 
 def content_digest(raw: Raw) -> bytes:
-    """A hash of an undecoded image: its bytes, or its pixels and shape."""
+    """A hash of an undecoded image: its bytes, or its pixels and shape.
+
+    Example:
+        >>> len(content_digest(b"an image")), content_digest(b"an image") == content_digest(b"another image")
+        (16, False)
+    """
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     if isinstance(raw, bytes):
         digest.update(raw)

@@ -43,6 +43,11 @@ class Changes:
 
     Attributes:
         skipped: the images that could not be read.
+
+    Example:
+        >>> changes = Changes(added=3)
+        >>> changes.added, changes.removed, changes.skipped
+        (3, 0, [])
     """
 
     added: int = 0
@@ -62,6 +67,11 @@ class Hit:
         path: of the image file, or ``TABLE#ROW``.
         labels: names of the image's classes.
         id: of the image in the catalogue.
+
+    Example:
+        >>> hit = Hit(rank=1, distance=4, path="photos/cat/7.jpg", labels=("cat",), id=12)
+        >>> vars(hit)["path"]
+        'photos/cat/7.jpg'
     """
 
     rank: int
@@ -80,6 +90,10 @@ class Entry:
         source: identity of the source that it came from.
         fingerprint: of the image as it was encoded, see :meth:`hashlens.sources.Source.fingerprint`.
         code: (ceil(K/8),) uint8, packed.
+
+    Example:
+        >>> Entry(12, "photos/cat/7.jpg", ("cat",), "photos", (2048, 1), np.array([170], np.uint8)).labels
+        ('cat',)
     """
 
     id: int
@@ -97,6 +111,11 @@ class Answers:
     Attributes:
         answers: for every image that could be read where it is, and its hits.
         skipped: the others.
+
+    Example:
+        >>> found = Answers([("query.jpg", [Hit(1, 4, "photos/cat/7.jpg", ("cat",), id=12)])], skipped=[])
+        >>> [(query, hit.path) for query, hits in found.answers for hit in hits]
+        [('query.jpg', 'photos/cat/7.jpg')]
     """
 
     answers: list[tuple[str, list[Hit]]]
@@ -323,6 +342,20 @@ class Catalogue:
             source: images, or features for a model of features.
             device: to encode on, see :meth:`HashModel.encoder`.
             progress: tells how far it is, such as :func:`hashlens.progress_bar`; silent by default.
+
+        Example:
+            >>> import tempfile, hashlens as hl
+            >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+            >>> source = hl.sources.FeatureArray("mine", x, np.arange(60) % 2, ["cat", "dog"])
+            >>> model = hl.fit(source, "orthohash", bits=16, epochs=1, device="cpu")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     catalogue = Catalogue.create(folder, model)
+            ...     catalogue.update(source.select(range(50))).added
+            ...     catalogue.update(source.select(range(20, 60)))
+            ...     catalogue.labels()
+            50
+            Changes(added=10, changed=0, removed=20, unchanged=30, skipped=[])
+            {'cat': 20, 'dog': 20}
         """
         changes = Changes()
         with self._database.connect() as rows:
@@ -379,6 +412,18 @@ class Catalogue:
 
         Raises:
             BadInput: no image has one of the labels, or as for the engine.
+
+        Example:
+            >>> import tempfile, hashlens as hl
+            >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+            >>> source = hl.sources.FeatureArray("mine", x, np.arange(60) % 2, ["cat", "dog"])
+            >>> model = hl.fit(source, "orthohash", bits=16, epochs=1, device="cpu")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     catalogue = Catalogue.create(folder, model)
+            ...     _ = catalogue.update(source)
+            ...     hits = catalogue.search(model.encode(x[:2]), k=3, labels=["dog"])
+            >>> [hit.rank for hit in hits[0]], {hit.labels for hit in hits[0] + hits[1]}
+            ([1, 2, 3], {('dog',)})
         """
         with self._up_to_date() as (rows, engine):
             found = engine.search(codes, k + offset, self._labelled(rows, labels))
@@ -417,6 +462,18 @@ class Catalogue:
 
         Raises:
             BadInput: as for :meth:`search`.
+
+        Example:
+            >>> import tempfile, hashlens as hl
+            >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+            >>> source = hl.sources.FeatureArray("mine", x, np.arange(60) % 2, ["cat", "dog"])
+            >>> model = hl.fit(source, "orthohash", bits=16, epochs=1, device="cpu")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     catalogue = Catalogue.create(folder, model)
+            ...     _ = catalogue.update(source)
+            ...     found = catalogue.search_images([source.select([7])], k=3)
+            >>> [(query, len(hits), hits[0].distance) for query, hits in found.answers]
+            [('mine#7', 3, 0)]
         """
         answers: list[tuple[str, list[Hit]]] = []
         skipped: list[Skipped] = []

@@ -139,7 +139,14 @@ def note(rows: sqlite3.Connection, **facts: Any) -> None:
 
 
 def as_stored(text: str) -> str | bytes:
-    """A path or label as the database holds it: text, or bytes where a file's name is not UTF-8."""
+    """A path or label as the database holds it: text, or bytes where a file's name is not UTF-8.
+
+    Example:
+        >>> as_stored("photos/cat.jpg")
+        'photos/cat.jpg'
+        >>> as_stored(os.fsdecode(bytes([0xFF]))) == bytes([0xFF])
+        True
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -148,7 +155,12 @@ def as_stored(text: str) -> str | bytes:
 
 
 def as_text(stored: str | bytes) -> str:
-    """The inverse of :func:`as_stored`."""
+    """The inverse of :func:`as_stored`.
+
+    Example:
+        >>> as_text(as_stored("photos/cat.jpg"))
+        'photos/cat.jpg'
+    """
     return os.fsdecode(stored)
 
 

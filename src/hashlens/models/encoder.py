@@ -23,7 +23,12 @@ from hashlens.sources import Skipped, Source, as_source
 
 
 class SkippedImagesWarning(UserWarning):
-    """Some images could not be read and were left out."""
+    """Some images could not be read and were left out.
+
+    Example:
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", SkippedImagesWarning)  # or "error", to stop
+    """
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,15 @@ class Encoded:
         codes: (n, ceil(K/8)) uint8.
         digests: n content digests.
         skipped: the other items.
+
+    Example:
+        >>> import hashlens as hl
+        >>> x = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+        >>> source = hl.sources.FeatureArray("mine", x, np.arange(40) % 2)
+        >>> with hl.fit(source, bits=16, epochs=1, device="cpu").encoder() as encode:
+        ...     encoded = encode.all(source)
+        >>> encoded.codes.shape, encoded.continuous.shape, encoded.items[:3].tolist(), encoded.skipped
+        ((40, 2), (40, 16), [0, 1, 2], [])
     """
 
     items: NDArray[np.int64]
@@ -61,6 +75,14 @@ class Encoder:
 
     Raises:
         BadInput: there is no such device, or ONNX Runtime cannot run the backbone.
+
+    Example:
+        >>> import hashlens as hl
+        >>> x = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+        >>> source = hl.sources.FeatureArray("mine", x, np.arange(40) % 2)
+        >>> with hl.fit(source, bits=16, epochs=1, device="cpu").encoder() as encode:
+        ...     encode(source).shape, encode(x[0]).shape, encode.continuous(x[:5]).shape, encode.bits
+        ((40, 2), (1, 2), (5, 16), 16)
     """
 
     def __init__(

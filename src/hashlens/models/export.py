@@ -33,6 +33,10 @@ class Agreement:
         items: how many were compared: parts of photographs and noise, or random features.
         equal_bits: share of equal bits.
         largest_difference: of continuous codes.
+
+    Example:
+        >>> Agreement(items=128, equal_bits=1.0, largest_difference=2e-6).equal_bits
+        1.0
     """
 
     items: int
@@ -75,6 +79,14 @@ def export_onnx(model: HashModel, path: str | os.PathLike[str]) -> Agreement:
     Raises:
         BadInput: packages are missing, PyTorch cannot express the network in ONNX, or fewer than 99.9 % of the
             bits are equal. Then no file is written.
+
+    Example:
+        >>> import tempfile, hashlens as hl
+        >>> x = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+        >>> model = hl.fit(hl.sources.FeatureArray("mine", x, np.arange(40) % 2), bits=16, epochs=1, device="cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     export_onnx(model, Path(folder, "model.onnx")).equal_bits
+        1.0
     """
     check_onnx_installed()
     path = Path(path)

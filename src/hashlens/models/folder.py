@@ -13,6 +13,9 @@ def check_output(folder: Path, overwrite: bool) -> None:
 
     Raises:
         BadInput: it is a file, or holds a model that is not to be replaced.
+
+    Example:
+        >>> check_output(Path("a/new/folder"), overwrite=False)
     """
     if (folder / CONFIG_FILE).exists() and not overwrite:
         raise BadInput(f"{folder} holds a model already; choose another folder, or add --overwrite.")

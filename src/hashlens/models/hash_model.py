@@ -54,6 +54,20 @@ class HashModel:
         codebook: (C, K) int8 hash centres; ``None`` where the method has none.
         finetuned: whether the backbone was trained too.
         training: what is worth knowing of the training, for people.
+
+    Example:
+        >>> import tempfile, hashlens as hl
+        >>> x = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+        >>> source = hl.sources.FeatureArray("mine", x, np.arange(40) % 2, ["cat", "dog"])
+        >>> model = hl.fit(source, "orthohash", bits=16, epochs=1, device="cpu")
+        >>> model
+        HashModel(16 bits, OrthoHash, 8 given features, 2 classes)
+        >>> model.encode(x).shape, model.continuous_codes(x).shape, model.codebook.shape, model.class_names
+        ((40, 2), (40, 16), (2, 16), ('cat', 'dog'))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(folder)
+        ...     HashModel.load(folder).fingerprint() == model.fingerprint()
+        True
     """
 
     network: HashNetwork
@@ -97,10 +111,10 @@ class HashModel:
             BadInput: there is no such device, or ONNX Runtime cannot run the backbone.
 
         Example:
-            >>> import numpy as np, hashlens as hl
+            >>> import hashlens as hl
             >>> x = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
-            >>> model = hl.fit(hl.sources.FeatureArray("mine", x, np.arange(40) % 2), bits=16, epochs=1,
-            device="cpu")
+            >>> source = hl.sources.FeatureArray("mine", x, np.arange(40) % 2)
+            >>> model = hl.fit(source, bits=16, epochs=1, device="cpu")
             >>> with model.encoder() as encode:
             ...     encode(x).shape, encode(x[0]).shape
             ((40, 2), (1, 2))
@@ -162,6 +176,16 @@ class HashModel:
 
         Raises:
             BadInput: the model has no batch norm, or there are fewer than two items.
+
+        Example:
+            >>> import hashlens as hl
+            >>> x = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+            >>> source = hl.sources.FeatureArray("mine", x, np.arange(400) % 2)
+            >>> model = hl.fit(source, "orthohash", bits=16, epochs=1, device="cpu")
+            >>> before = np.abs(model.continuous_codes(x + 3).mean(0)).max()
+            >>> after = np.abs(model.adapt(x + 3).continuous_codes(x + 3).mean(0)).max()
+            >>> bool(after < 0.1 < before)
+            True
         """
         norm = getattr(self.network.hash_layer, "norm", None)
         if norm is None:
@@ -286,6 +310,10 @@ def kept_scores(training: dict[str, Any]) -> dict[str, float]:
 
     Args:
         training: as a model's ``training`` or its ``config.json`` tells.
+
+    Example:
+        >>> kept_scores({"best_epoch": 2, "history": [{"epoch": 1}, {"epoch": 2, "validation_mAP": 0.9}]})
+        {'mAP': 0.9}
     """
     kept: dict[str, float] = {}
     for entry in training["history"]:
@@ -320,6 +348,12 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         BadInput: there is none, or it is not that of a HashLens model of a version that we know.
+
+    Example:
+        >>> read_config("lost")
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: There is no model at lost (config.json is missing); make one with hashlens fit.
     """
     path = Path(folder, CONFIG_FILE)
     if not path.is_file():

@@ -22,6 +22,11 @@ class HashLayer(nn.Module):
         dimension: length of what it is given.
         bits: K.
         bias: whether the linear layer has one.
+
+    Example:
+        >>> layer = HASH_LAYERS["tanh"](8, 16)  # for features of length 8
+        >>> layer(torch.zeros(2, 8)).shape, layer.threshold
+        (torch.Size([2, 16]), 0.0)
     """
 
     threshold: ClassVar[float] = 0.0
@@ -100,6 +105,11 @@ class HiddenLayers(nn.Sequential):
         dimension: D, length of a feature.
         sizes: units of each layer; none for no layer at all.
         dropout: share of their outputs set to zero in training.
+
+    Example:
+        >>> layers = HiddenLayers(64, (32, 16)).eval()
+        >>> layers(torch.zeros(2, 64)).shape, HiddenLayers(64, ()).out_features
+        (torch.Size([2, 16]), 64)
     """
 
     def __init__(self, dimension: int, sizes: Sequence[int], dropout: float = 0.0) -> None:
@@ -120,6 +130,11 @@ class HashNetwork(nn.Module):
         hidden_layers: (B, D) → (B, H).
         hash_layer: (B, H) → (B, K) continuous codes.
         feature_dropout: share of features set to zero in training.
+
+    Example:
+        >>> network = HashNetwork(None, HiddenLayers(64, (32,)), TanhHashLayer(32, 16)).eval()
+        >>> network(torch.zeros(2, 64)).shape
+        torch.Size([2, 16])
     """
 
     def __init__(

@@ -54,6 +54,13 @@ def write_codebook(
     Raises:
         BadInput: the number of classes is not said, or said twice and differently; or what
             :func:`hashlens.centres.make_codebook` refuses.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     facts, files = write_codebook(Path(folder, "H"), bits=32, classes=10, generator="hadamard")
+        ...     [path.name for path in files], facts["minimum_distance"]
+        (['H.npy', 'H.png'], 16)
     """
     names = _class_names(source) if source else None
     followed = _similarity(similarity, taxonomy, names)

@@ -54,6 +54,19 @@ def write_report(
 
     Raises:
         BadInput: a source has no labels, nothing in it can be read, or a class is not in the taxonomy.
+
+    Example:
+        >>> import tempfile, numpy as np, hashlens as hl
+        >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+        >>> source = hl.sources.FeatureArray("mine", x, np.arange(60) % 2, ["cat", "dog"])
+        >>> model = hl.fit(source, bits=16, epochs=1, device="cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     queries, database = source.select(range(20)), source.select(range(20, 60))
+        ...     report = write_report(model, queries=queries, database=database, folder=folder, at=(10, None))
+        ...     sorted(path.name for path in Path(folder).glob("[mqr]*"))
+        ['metrics.csv', 'metrics.json', 'queries.csv', 'report.html']
+        >>> report["queries"], report["notes"]
+        (20, [])
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

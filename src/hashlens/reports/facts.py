@@ -21,6 +21,16 @@ def facts_of(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[str]]
 
     Raises:
         BadInput: the folder is neither, or damaged.
+
+    Example:
+        >>> import tempfile, numpy as np, hashlens as hl
+        >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+        >>> source = hl.sources.FeatureArray("mine", x, np.arange(60) % 2, ["cat", "dog"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     hl.fit(source, bits=16, epochs=1, device="cpu").save(folder)
+        ...     facts, remarks = facts_of(folder)
+        >>> facts["bits"], facts["backbone"], facts["classes"], remarks
+        (16, 'none: 8 given features', '2: cat, dog', [])
     """
     folder = Path(folder)
     if (folder / DATABASE_FILE).is_file():

@@ -74,6 +74,15 @@ def related(
 
     Raises:
         BadInput: the source has no labels, or what relates its classes is not to be had.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tree = Taxonomy.from_edges([("animal", "cat"), ("animal", "dog")])
+        ...     write_taxonomy(tree, Path(folder, "tree.csv"))
+        ...     found = related(f"{folder}/tree.csv")
+        >>> found.classes, found.facts["shape"]
+        (('cat', 'dog'), 'tree')
     """
     given = dict(senses or {})
     if relations is None and not given and is_taxonomy_file(source):
