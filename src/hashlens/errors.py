@@ -14,3 +14,7 @@ class BadInput(ValueError):
         ...     print(error)
         The source is empty; name a folder, a file or a set (. is the current folder).
     """
+
+
+class NotFound(BadInput):
+    """Something that was asked for by name or number, such as an image of an index, is not there."""

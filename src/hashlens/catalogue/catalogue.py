@@ -24,7 +24,7 @@ from hashlens.catalogue.comparison import Comparison
 from hashlens.catalogue.database import Database, as_stored, as_text, create, note, properties
 from hashlens.codes.packing import bytes_per_code
 from hashlens.engines import HammingIndex, SearchEngine
-from hashlens.errors import BadInput
+from hashlens.errors import BadInput, NotFound
 from hashlens.models import HashModel
 from hashlens.progress import Progress, silence
 from hashlens.sources import Skipped, Source, as_source
@@ -411,7 +411,8 @@ class Catalogue:
             One list per query, of ``k`` hits or as many as there are.
 
         Raises:
-            BadInput: no image has one of the labels, or as for the engine.
+            NotFound: no image has one of the labels.
+            BadInput: as for the engine.
 
         Example:
             >>> import tempfile, hashlens as hl
@@ -444,7 +445,8 @@ class Catalogue:
             k, labels, offset, radius: as for :meth:`search`.
 
         Raises:
-            BadInput: no image has one of the ids, or as for :meth:`search`.
+            NotFound: no image has one of the ids, or as for :meth:`search`.
+            BadInput: as for :meth:`search`.
         """
         with self._up_to_date() as (rows, engine):
             asked = [self._image_with(rows, image) for image in ids]
@@ -496,7 +498,8 @@ class Catalogue:
             k, labels: as for :meth:`search`.
 
         Raises:
-            BadInput: a path is not in the catalogue, or as for :meth:`search`.
+            NotFound: a path is not in the catalogue, or as for :meth:`search`.
+            BadInput: as for :meth:`search`.
         """
         with self._up_to_date() as (rows, engine):
             asked = [self._image_at(rows, os.fspath(path)) for path in paths]
@@ -526,13 +529,13 @@ class Catalogue:
     def _image_at(self, rows: sqlite3.Connection, path: str) -> tuple[int, bytes]:
         row = rows.execute("SELECT id, code FROM images WHERE path = ?", (as_stored(path),)).fetchone()
         if row is None:
-            raise BadInput(f"{path} is not in the index {self.folder}.")
+            raise NotFound(f"{path} is not in the index {self.folder}.")
         return row
 
     def _image_with(self, rows: sqlite3.Connection, image: int) -> tuple[int, bytes]:
         row = rows.execute("SELECT id, code FROM images WHERE id = ?", (image,)).fetchone()
         if row is None:
-            raise BadInput(f"There is no image with the id {image} in the index {self.folder}.")
+            raise NotFound(f"There is no image with the id {image} in the index {self.folder}.")
         return row
 
     def _labelled(self, rows: sqlite3.Connection, labels: Sequence[str]) -> NDArray[np.int64] | None:
@@ -544,7 +547,7 @@ class Catalogue:
         for label in labels:
             ids = [image for (image,) in rows.execute(having, (as_stored(label),))]
             if not ids:
-                raise BadInput(f"No image in {self.folder} has the label {label!r}.")
+                raise NotFound(f"No image in {self.folder} has the label {label!r}.")
             found += ids
         return np.array(found, np.int64)
 
