@@ -7,7 +7,7 @@ import sys
 import typer
 
 # A verb adds itself when its file is imported.
-from hashlens.cli import centres, demo, evaluate, export, fit, index, info, search, taxonomy  # noqa: F401
+from hashlens.cli import centres, demo, evaluate, export, fit, index, info, search, serve, taxonomy  # noqa: F401
 from hashlens.cli.messages import speak_plainly
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
@@ -15,7 +15,7 @@ from hashlens.plugins import load_plugins
 
 register = VERBS.register
 
-ORDER = ("demo", "fit", "index", "search", "evaluate")  # in the help; then the others
+ORDER = ("demo", "fit", "index", "search", "serve", "evaluate")  # in the help; then the others
 
 
 def application() -> typer.Typer:

@@ -1,0 +1,133 @@
+"""Running the service until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from hashlens.catalogue import Catalogue
+from hashlens.errors import BadInput
+from hashlens.service.app import BODY_BYTES, WAITING, create_app
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+SHORTEST_TOKEN = 16
+SECONDS_TO_FINISH = 30  # for requests under way when the service is told to stop
+
+log = logging.getLogger("hashlens")
+
+
+def serve(
+    index: str | os.PathLike[str],
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token_file: str | os.PathLike[str] | None = None,
+    hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
+    body_bytes: int = BODY_BYTES,
+    waiting: int = WAITING,
+    device: str | None = None,
+) -> None:
+    """Serve an index until SIGTERM or Ctrl-C; what is under way then is finished first.
+
+    Args:
+        index: a folder written by ``hashlens index``.
+        host, port: address to listen at; port 0 takes a free one. Its URL is logged.
+        token_file: a file that holds the token; needed where others can reach the address.
+        hosts, origins, body_bytes, waiting, device: see :func:`hashlens.service.create_app`.
+
+    Raises:
+        BadInput: there is no such index, the address cannot be had, or it can be reached from elsewhere and there
+            is no token.
+
+    Example:
+        >>> serve("nowhere")
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: There is no index at nowhere; make one with hashlens index.
+        >>> serve("nowhere", host="0.0.0.0")
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: Others could reach 0.0.0.0, so the service needs a token there; write one into a \
+file and name it with --token-file.
+    """
+    if host not in LOOPBACK and token_file is None:
+        raise BadInput(
+            f"Others could reach {host}, so the service needs a token there; write one into a file and name it "
+            "with --token-file."
+        )
+    token = None if token_file is None else read_token(token_file)
+    catalogue = Catalogue.open(index)
+    with _listening(host, port) as listener:
+        app = create_app(catalogue, token, [host, *hosts], origins, body_bytes, waiting, device)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False,
+            timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        )  # fmt: skip
+        name = f"[{host}]" if ":" in host else host
+        log.info(
+            f"{len(catalogue):,} images of {catalogue.folder} at http://{name}:{listener.getsockname()[1]} "
+            "(Ctrl-C ends it)"
+        )
+        with _ending_quietly():
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def read_token(path: str | os.PathLike[str]) -> str:
+    """The token in a file, without the white space around it.
+
+    Raises:
+        BadInput: the file cannot be read, or holds none or a short one.
+    """
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"The token file {path} cannot be read ({error}).") from None
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise BadInput(
+            f"The token in {path} must be {SHORTEST_TOKEN} or more letters, digits and signs without a space; make "
+            "one with: openssl rand -hex 24"
+        )
+    return token
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens, taken before anything slow is done.
+
+    Raises:
+        BadInput: the port is taken or not allowed, or the host is none of this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise BadInput(f"The service cannot listen at {host}, port {port} ({error}).") from None
+    with listener:
+        try:
+            if os.name == "posix":  # else a port stays taken for a minute after a service has ended
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise BadInput(
+                f"The service cannot listen at {host}, port {port} ({reason}); choose another with --port."
+            ) from None
+        yield listener
+
+
+@contextmanager
+def _ending_quietly() -> Iterator[None]:
+    """Let the signals that end the server, which it raises again when it has ended, do nothing more."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
