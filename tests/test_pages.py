@@ -1,4 +1,4 @@
-"""The Python of the pages on the index and on metrics runs."""
+"""The Python of the pages on the index and on metrics runs, and the map of the rooms is that of the package."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 import hashlens as hl
+from test_rooms import LEVELS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 DOCS = Path(__file__).parents[1] / "docs"
+PACKAGE = Path(hl.__file__).parent
 
 
 def blocks(page: str) -> list[str]:
@@ -75,3 +77,12 @@ def test_reports_are_compared(random: np.random.Generator) -> None:
         hl.evaluate(codes[:30], labels[:30], codes[60:], labels[:30]),
     )
     run(blocks("metrics.md")[0], {"report": report, "other": other})
+
+
+def test_the_map_shows_every_room_in_its_place() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    rooms = re.findall(r"^\| `(\w+)/`", text, re.MULTILINE)
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= set(rooms)
+    assert rooms == sorted(rooms, key=LEVELS.__getitem__)
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert any(path.as_posix().endswith(f"/{name}") for path in DOCS.parent.glob("[st]*/**/*.py")), name

@@ -17,4 +17,9 @@ class BadInput(ValueError):
 
 
 class NotFound(BadInput):
-    """Something that was asked for by name or number, such as an image of an index, is not there."""
+    """Something that was asked for by name or number, such as an image of an index, is not there.
+
+    Example:
+        >>> issubclass(NotFound, BadInput)  # who does not care which it is need not ask
+        True
+    """
