@@ -95,7 +95,7 @@ def test_fit_index_search(run, photos: Path, tmp_path: Path) -> None:
     status, output, _ = run("search", index, query, "-k", 4)
     assert status == 0
     assert str(query) in output
-    status, output, _ = run("search", index, query, photos / "test" / "4", "-k", 4, "--json")
+    status, output, _ = run("search", index, query, photos / "test" / "4", "-k", 4, "--json", "--no-rescore")
     answers = json.loads(output)
     assert answers[0]["query"] == str(query)
     assert len(answers) == 1 + len(list((photos / "test" / "4").iterdir()))

@@ -201,5 +201,5 @@ def test_refusals_that_say_what_to_do(tmp_path: Path, monkeypatch: pytest.Monkey
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
     said = refused(lambda: export_onnx(make_model(), tmp_path / "model.onnx"))
-    assert said == "ONNX needs onnxruntime; run: pip install 'hashlens[onnx]'"
+    assert said == "ONNX needs onnxruntime; run: pip install onnxruntime"
     assert list(tmp_path.iterdir()) == []

@@ -153,7 +153,7 @@ def test_a_model_of_images_needs_nothing_but_its_folder(
     shutil.copytree(tmp_path / "here", tmp_path / "elsewhere")
     shutil.rmtree(tmp_path / "here")
     monkeypatch.setenv("HASHLENS_CACHE", str(tmp_path / "empty cache"))
-    monkeypatch.setattr(backbone_module, "EMBEDDED_PACKAGE", "a_package_that_is_not_installed")
+    monkeypatch.setattr(backbone_module, "embedded_weights", lambda *_: pytest.fail("looked for the package"))
     loaded = HashModel.load(tmp_path / "elsewhere")
     np.testing.assert_array_equal(loaded.continuous_codes(files), wanted)
     assert loaded.fingerprint() == image_model.fingerprint()

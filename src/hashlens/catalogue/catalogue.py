@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens import engines
 from hashlens.catalogue.comparison import Comparison
 from hashlens.catalogue.database import Database, as_stored, as_text, create, note, properties
+from hashlens.catalogue.ranking import Page, Ranking, details_of
 from hashlens.codes.packing import bytes_per_code
 from hashlens.engines import HammingIndex, SearchEngine
 from hashlens.errors import BadInput, NotFound
@@ -35,6 +37,7 @@ CODES_FOLDER = re.compile(r"codes-\d+")
 FORMER_CODES_FILE = re.compile(r"codes-\d+\.npy")  # of the first version
 MOST_ROOM, FEWEST_HOLES = 2, 1000  # codes are laid out anew when they take more room than so many times the images
 ROWS_AT_ONCE = 1 << 16
+MOST_DETAILED = 5_000_000  # images whose details are kept
 
 
 @dataclass
@@ -161,6 +164,7 @@ class Catalogue:
         self._model_fingerprint = str(facts["model"])
         self._copy_fingerprint = facts.get("copy")
         self._engine_address = facts.get("engine", "")
+        self._detailed = bool(facts.get("detailed", True))
         self._lock = threading.Lock()
         self._opened: tuple[tuple[int, str], SearchEngine] | None = None
 
@@ -183,6 +187,7 @@ class Catalogue:
         adapt_to: Any = None,
         device: str | None = None,
         engine: str = "",
+        details: bool = True,
     ) -> Catalogue:
         """Start an empty index; where one exists already, open it and check that it is of the same model.
 
@@ -191,6 +196,8 @@ class Catalogue:
             model: a copy of it is kept in the index.
             adapt_to: items to re-estimate the copy's batch norm on, see :meth:`HashModel.adapt`.
             device: for that.
+            details: keep a byte for each bit beside the codes of the first five million images, by which
+                :meth:`search_images` and :meth:`search_ids` order what codes cannot tell apart.
             engine: address of the engine that holds the codes, see :func:`hashlens.engines.open`; by default ours,
                 in the folder.
 
@@ -218,7 +225,7 @@ class Catalogue:
                 kept.save(work / MODEL_FOLDER)
             facts = {
                 "bits": model.bits, "model": model.fingerprint(), "copy": kept.fingerprint(),
-                "adapted": adapt_to is not None, "engine": engine,
+                "adapted": adapt_to is not None, "engine": engine, "detailed": details,
             }  # fmt: skip
             create(work / DATABASE_FILE, facts)
             try:
@@ -325,6 +332,11 @@ class Catalogue:
             next_one = "SELECT id FROM images WHERE id >= ? ORDER BY id LIMIT 1"
             return sorted({rows.execute(next_one, (image,)).fetchone()[0] for image in drawn})
 
+    def detailed(self) -> int:
+        """Number of images whose details are kept."""
+        with self._database.connect() as rows:
+            return int(rows.execute("SELECT count(*) FROM details").fetchone()[0])
+
     def skipped(self) -> list[tuple[str, str]]:
         """Paths that could not be read when their source was last indexed, and why."""
         with self._database.connect() as rows:
@@ -367,6 +379,7 @@ class Catalogue:
             known = {item for item, is_known in waiting if is_known}
             items = np.array([item for item, _ in waiting], np.int64)
             changes.unchanged = compared.count() - len(items)
+            detailed = self._detailed and compared.images() + len(items) <= MOST_DETAILED
             if len(items):
                 with (
                     self.model().encoder(device) as encoder,
@@ -376,7 +389,7 @@ class Catalogue:
                         encoded = [int(item) for item in items[batch.items]]
                         skipped = [(int(items[one.item]), one) for one in batch.skipped]
                         with rows:
-                            compared.store(encoded, batch.codes)
+                            compared.store(encoded, batch.codes, batch.details if detailed else None)
                             compared.leave_out(skipped)
                         changes.changed += len(known.intersection(encoded))
                         changes.added += len(encoded) - len(known.intersection(encoded))
@@ -398,6 +411,7 @@ class Catalogue:
         labels: Sequence[str] = (),
         offset: int = 0,
         radius: int | None = None,
+        details: NDArray[np.int8] | None = None,
     ) -> list[list[Hit]]:
         """The images nearest to each query.
 
@@ -406,6 +420,10 @@ class Catalogue:
             labels: find only images that have one of these labels; all images if there are none.
             offset: leave out so many of the nearest; ranks go on from there.
             radius: largest distance, inclusive; any by default.
+            details: (Q, K) of the queries, as :attr:`hashlens.models.Encoded.details` are. With them the nearest
+                images by code, ten for each one asked for and at least a hundred, are ordered by the cosines of
+                their details, so that distances need not ascend; codes alone leave many images at one distance,
+                in the order of their ids.
 
         Returns:
             One list per query, of ``k`` hits or as many as there are.
@@ -426,9 +444,11 @@ class Catalogue:
             >>> [hit.rank for hit in hits[0]], {hit.labels for hit in hits[0] + hits[1]}
             ([1, 2, 3], {('dog',)})
         """
+        page = Page(k, offset, radius, rescored=details is not None)
         with self._up_to_date() as (rows, engine):
-            found = engine.search(codes, k + offset, self._labelled(rows, labels))
-            return _as_hits(rows, [_part(*one, offset, k, radius) for one in zip(*found, strict=True)], offset)
+            found = zip(*engine.search(codes, page.depth, self._labelled(rows, labels)), strict=True)
+            asked = itertools.repeat(None) if details is None else details
+            return _as_hits(rows, [page.of(rows, *one) for one in zip(found, asked, strict=False)], offset)
 
     def search_ids(
         self,
@@ -437,12 +457,14 @@ class Catalogue:
         labels: Sequence[str] = (),
         offset: int = 0,
         radius: int | None = None,
+        rescore: bool = True,
     ) -> list[list[Hit]]:
         """The images nearest to images of the catalogue, without encoding anything; an image does not find itself.
 
         Args:
             ids: as :attr:`Hit.id` gives them.
             k, labels, offset, radius: as for :meth:`search`.
+            rescore: order the nearest by their details, as :meth:`search` does, where they have been kept.
 
         Raises:
             NotFound: no image has one of the ids, or as for :meth:`search`.
@@ -450,10 +472,15 @@ class Catalogue:
         """
         with self._up_to_date() as (rows, engine):
             asked = [self._image_with(rows, image) for image in ids]
-            return self._others(rows, engine, asked, k, labels, offset, radius)
+            return self._others(rows, engine, asked, labels, Page(k, offset, radius, rescore))
 
     def search_images(
-        self, items: Sequence[Any], k: int = 10, labels: Sequence[str] = (), device: str | None = None
+        self,
+        items: Sequence[Any],
+        k: int = 10,
+        labels: Sequence[str] = (),
+        device: str | None = None,
+        rescore: bool = True,
     ) -> Answers:
         """The images nearest to images, which the model in the index encodes.
 
@@ -461,6 +488,7 @@ class Catalogue:
             items: sources, or what :func:`hashlens.sources.as_source` makes them of.
             k, labels: as for :meth:`search`.
             device: see :meth:`hashlens.HashModel.encoder`.
+            rescore: order the nearest by their details, as :meth:`search` does, where they have been kept.
 
         Raises:
             BadInput: as for :meth:`search`.
@@ -483,19 +511,25 @@ class Catalogue:
             for source in map(as_source, items):
                 for batch in encoder.batches(source):
                     skipped += batch.skipped
-                    found = self.search(batch.codes, k, labels) if len(batch.items) else []
+                    details = batch.details if rescore else None
+                    found = self.search(batch.codes, k, labels, details=details) if len(batch.items) else []
                     queries = [source.location(int(item)) for item in batch.items]
                     answers += zip(queries, found, strict=True)
         return Answers(answers, skipped)
 
     def search_paths(
-        self, paths: Sequence[str | os.PathLike[str]], k: int = 10, labels: Sequence[str] = ()
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        k: int = 10,
+        labels: Sequence[str] = (),
+        rescore: bool = True,
     ) -> list[list[Hit]]:
         """The images nearest to images of the catalogue, without encoding anything; an image does not find itself.
 
         Args:
             paths: as :attr:`Hit.path` gives them.
             k, labels: as for :meth:`search`.
+            rescore: as for :meth:`search_ids`.
 
         Raises:
             NotFound: a path is not in the catalogue, or as for :meth:`search`.
@@ -503,28 +537,27 @@ class Catalogue:
         """
         with self._up_to_date() as (rows, engine):
             asked = [self._image_at(rows, os.fspath(path)) for path in paths]
-            return self._others(rows, engine, asked, k, labels)
+            return self._others(rows, engine, asked, labels, Page(k, rescored=rescore))
 
     def _others(
         self,
         rows: sqlite3.Connection,
         engine: SearchEngine,
         asked: Sequence[tuple[int, bytes]],
-        k: int,
         labels: Sequence[str],
-        offset: int = 0,
-        radius: int | None = None,
+        page: Page,
     ) -> list[list[Hit]]:
         """The images nearest to each of some images, given by id and code, without that image itself."""
         if not asked:
             return []
         codes = _as_codes([code for _, code in asked])
-        found = engine.search(codes, k + offset + 1, self._labelled(rows, labels))
+        found = engine.search(codes, page.depth + 1, self._labelled(rows, labels))
+        details = details_of(rows, [own for own, _ in asked])
         ranked = []
         for (own, _), distances, ids in zip(asked, *found, strict=True):
-            others = ids != own
-            ranked.append(_part(distances[others], ids[others], offset, k, radius))
-        return _as_hits(rows, ranked, offset)
+            others = np.flatnonzero(ids != own)[: page.depth]
+            ranked.append(page.of(rows, (distances[others], ids[others]), details.get(own)))
+        return _as_hits(rows, ranked, page.offset)
 
     def _image_at(self, rows: sqlite3.Connection, path: str) -> tuple[int, bytes]:
         row = rows.execute("SELECT id, code FROM images WHERE path = ?", (as_stored(path),)).fetchone()
@@ -683,15 +716,6 @@ def _stored_ids(rows: sqlite3.Connection) -> Iterator[NDArray[np.int64]]:
         yield np.array([image for (image,) in batch], np.int64)
 
 
-def _part(
-    distances: NDArray[np.int32], ids: NDArray[np.int64], offset: int, k: int, radius: int | None
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """So many results from that place on, without those that are too far away."""
-    end = len(distances) if radius is None else int(np.searchsorted(distances, radius, side="right"))
-    here = slice(offset, min(offset + k, end))
-    return distances[here], ids[here]
-
-
 def _described(rows: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[str, tuple[str, ...]]]:
     """Path and labels of each of these images that is there."""
     found = rows.execute(
@@ -707,9 +731,7 @@ def _described(rows: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[
     return described
 
 
-def _as_hits(
-    rows: sqlite3.Connection, found: Sequence[tuple[NDArray[np.int32], NDArray[np.int64]]], offset: int = 0
-) -> list[list[Hit]]:
+def _as_hits(rows: sqlite3.Connection, found: Sequence[Ranking], offset: int = 0) -> list[list[Hit]]:
     """Distances and ids of each query as hits; ids that the database does not know are left out."""
     described = _described(rows, [image for _, ids in found for image in ids.tolist()])
     answers = []

@@ -107,8 +107,14 @@ class Comparison:
         """Number of items, those with the same path once."""
         return int(self._rows.execute("SELECT count(*) FROM listed").fetchone()[0])
 
-    def store(self, items: Sequence[int], codes: NDArray[np.uint8]) -> None:
-        """Add items with their packed codes, or replace the images that they were."""
+    def images(self) -> int:
+        """Number of images of all sources in the catalogue."""
+        return int(self._rows.execute("SELECT count(*) FROM images").fetchone()[0])
+
+    def store(
+        self, items: Sequence[int], codes: NDArray[np.uint8], details: NDArray[np.int8] | None = None
+    ) -> None:
+        """Add items with packed codes and, if they are kept, details; or replace the images that they were."""
         self._rows.executemany(
             _UPSERT,
             ((self._identity, code.tobytes(), item) for item, code in zip(items, codes, strict=True)),
@@ -119,6 +125,11 @@ class Comparison:
             ((item,) for item in items),
         )
         self._relabel()
+        if details is not None:
+            self._rows.executemany(
+                "INSERT OR REPLACE INTO details SELECT image, ? FROM relabelled WHERE item = ?",
+                ((detail.tobytes(), item) for item, detail in zip(items, details, strict=True)),
+            )
 
     def leave_out(self, skipped: Iterable[tuple[int, Skipped]]) -> None:
         """Note items that cannot be read, and remove the images that they were."""

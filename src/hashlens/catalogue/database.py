@@ -34,15 +34,18 @@ CREATE TABLE image_labels (
     image INTEGER NOT NULL, place INTEGER NOT NULL, label INTEGER NOT NULL, PRIMARY KEY (image, place)
 ) WITHOUT ROWID;
 CREATE INDEX image_labels_by_label ON image_labels (label, image);
+CREATE TABLE details (image INTEGER PRIMARY KEY, detail BLOB NOT NULL);
 CREATE TABLE pending (image INTEGER PRIMARY KEY);
 CREATE TRIGGER image_added AFTER INSERT ON images BEGIN
     INSERT INTO pending SELECT NEW.id WHERE NOT EXISTS (SELECT 1 FROM pending WHERE image = NEW.id);
 END;
 CREATE TRIGGER image_changed AFTER UPDATE OF code ON images WHEN OLD.code IS NOT NEW.code BEGIN
+    DELETE FROM details WHERE image = NEW.id;
     INSERT INTO pending SELECT NEW.id WHERE NOT EXISTS (SELECT 1 FROM pending WHERE image = NEW.id);
 END;
 CREATE TRIGGER image_removed AFTER DELETE ON images BEGIN
     DELETE FROM image_labels WHERE image = OLD.id;
+    DELETE FROM details WHERE image = OLD.id;
     INSERT INTO pending SELECT OLD.id WHERE NOT EXISTS (SELECT 1 FROM pending WHERE image = OLD.id);
 END;
 """

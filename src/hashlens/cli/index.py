@@ -28,6 +28,13 @@ def index(
             metavar="ADDRESS", help="Engine that holds the codes of a new index; by default ours, in its folder."
         ),
     ] = "",
+    details: Annotated[
+        bool,
+        typer.Option(
+            "--details/--no-details",
+            help="Keep, in a new index, a byte for each bit, by which searches order what codes cannot tell apart.",
+        ),
+    ] = True,
     device: EncodingDevice = None,
 ) -> None:
     """Encode every image of a source into an index.
@@ -42,7 +49,7 @@ def index(
     from hashlens.catalogue import Catalogue
     from hashlens.models import HashModel
 
-    catalogue = Catalogue.create(output, HashModel.load(model), images if adapt else None, device, engine)
+    catalogue = Catalogue.create(output, HashModel.load(model), images if adapt else None, device, engine, details)
     changes = catalogue.update(images, device, progress_bar)
     log.info(
         f"{output}: {changes.added:,} added, {changes.changed:,} changed, {changes.removed:,} removed, "

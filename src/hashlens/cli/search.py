@@ -25,6 +25,14 @@ def search(
         list[str] | None,
         typer.Option("--label", metavar="CLASS", help="Find only images of this class (or these, if given again)."),
     ] = None,
+    rescore: Annotated[
+        bool,
+        typer.Option(
+            "--rescore/--no-rescore",
+            help="Order the nearest by what codes lose when they are rounded, where the index keeps that, or by "
+            "distance alone.",
+        ),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     device: EncodingDevice = None,
 ) -> None:
@@ -33,7 +41,8 @@ def search(
     from hashlens.sources import open_source
     from hashlens.sources.reading import tell_skipped
 
-    found = Catalogue.open(index).search_images([open_source(image) for image in images], k, labels or (), device)
+    sources = [open_source(image) for image in images]
+    found = Catalogue.open(index).search_images(sources, k, labels or (), device, rescore)
     answers = [{"query": query, "results": [vars(hit) for hit in hits]} for query, hits in found.answers]
     if as_json:
         print(json.dumps(answers, indent=2, ensure_ascii=False))

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hashlens.backbones import FeatureExtractor, Features
-from hashlens.codes import pack
+from hashlens.codes import as_details, pack
 from hashlens.compute.devices import ONNX, choose_device, encoding_device
 from hashlens.compute.threads import torch_threads
 from hashlens.errors import BadInput
@@ -39,6 +39,7 @@ class Encoded:
         items: (n,) int64, their numbers in the source.
         continuous: (n, K) float32.
         codes: (n, ceil(K/8)) uint8.
+        details: (n, K) int8, what rounding loses, see :func:`hashlens.codes.as_details`.
         digests: n content digests.
         skipped: the other items.
 
@@ -55,6 +56,7 @@ class Encoded:
     items: NDArray[np.int64]
     continuous: NDArray[np.float32]
     codes: NDArray[np.uint8]
+    details: NDArray[np.int8]
     digests: list[bytes]
     skipped: list[Skipped]
 
@@ -141,7 +143,7 @@ class Encoder:
         """
         source = as_source(items)
         nothing = np.empty((0, self.bits), np.float32)
-        found = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), [], [])]
+        found = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), as_details(nothing), [], [])]
         with self._progress(description, len(source)) as advance:
             for batch in self.batches(source):
                 found.append(batch)
@@ -153,6 +155,7 @@ class Encoder:
             np.concatenate([batch.items for batch in found]),
             np.concatenate([batch.continuous for batch in found]),
             np.concatenate([batch.codes for batch in found]),
+            np.concatenate([batch.details for batch in found]),
             [digest for batch in found for digest in batch.digests],
             skipped,
         )
@@ -181,8 +184,9 @@ class Encoder:
             if len(batch.items):
                 with torch.inference_mode(), torch_threads(1):
                     continuous = self._network.codes_of(features).cpu().numpy()
-            codes = pack(continuous, self._network.hash_layer.threshold)
-            yield Encoded(batch.items, continuous, codes, batch.digests, batch.skipped)
+            threshold = self._network.hash_layer.threshold
+            codes, details = pack(continuous, threshold), as_details(continuous, threshold)
+            yield Encoded(batch.items, continuous, codes, details, batch.digests, batch.skipped)
 
     def projections(self, items: Any) -> Iterator[NDArray[np.float64]]:
         """What the linear part of the hash layer gives, (n, K), batch by batch: codes before their last shape."""

@@ -76,5 +76,6 @@ def _of_index(catalogue: Catalogue) -> tuple[dict[str, Any], list[str]]:
         facts["searched"] = "; ".join(engine.plan) or "no codes"
     else:
         facts["engine"] = type(engine).__name__
+    facts["details"] = f"of {catalogue.detailed():,} images"
     facts |= {f"from {name}": f"{count:,}" for name, count in catalogue.sources().items()}
     return facts, [f"not indexed: {path}: {reason}" for path, reason in catalogue.skipped()]

@@ -34,7 +34,7 @@ FORMAT = "hashlens-hamming-index"
 VERSION = 2  # the first had neither checksums nor ids of the caller's choosing
 MANIFEST_FILE = "index.json"
 TEMPORARY_MANIFEST = re.compile(r"\.index\.json\.[a-z0-9_]{8}\.json")  # as a killed process leaves it
-ROWS_AT_ONCE = 1 << 18
+ROWS_AT_ONCE, PACKED_ROWS_AT_ONCE = 1 << 18, 1 << 22
 OPENING_ATTEMPTS = 3  # another process may replace files between reading the manifest and opening them
 
 
@@ -615,21 +615,24 @@ def _pieces(
     count = 0
     for array in arrays:
         whole = array if isinstance(array, np.ndarray) and array.ndim == 2 else np.atleast_2d(np.asarray(array))
-        here = (
-            np.arange(count, count + len(whole)) if ids is None else _as_ids(np.asarray(next(numbers, [])), "ids")
-        )
-        if len(here) != len(whole):
+        here = None if ids is None else _as_ids(np.asarray(next(numbers, [])), "ids")
+        if here is not None and len(here) != len(whole):
             raise BadInput(f"There are {len(whole)} codes, but {len(here)} ids; give one for each.")
-        count += len(whole)
-        rows = len(whole) if whole.dtype == np.uint8 else ROWS_AT_ONCE  # what is packed already needs no copy
-        for start in range(0, max(1, len(whole)), max(1, rows)):
+        rows = PACKED_ROWS_AT_ONCE if whole.dtype == np.uint8 else ROWS_AT_ONCE
+        for start in range(0, max(1, len(whole)), rows):
             packed, found = as_packed(whole[start : start + rows], bits)
             if bits is not None and found != bits:
                 raise BadInput(
                     f"Codes of {found} bits follow codes of {bits} bits; an index holds codes of one length."
                 )
             bits = check_bits(found)
-            yield packed, here[start : start + rows], bits
+            first = count + start
+            yield (
+                packed,
+                np.arange(first, first + len(packed)) if here is None else here[start : start + rows],
+                bits,
+            )
+        count += len(whole)
 
 
 def _own_folder(folder: str | os.PathLike[str]) -> Path:
