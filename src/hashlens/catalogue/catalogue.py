@@ -527,7 +527,7 @@ class Catalogue:
         """The images nearest to images of the catalogue, without encoding anything; an image does not find itself.
 
         Args:
-            paths: as :attr:`Hit.path` gives them.
+            paths: as :attr:`Hit.path` gives them; those of files may be relative.
             k, labels: as for :meth:`search`.
             rescore: as for :meth:`search_ids`.
 
@@ -560,7 +560,9 @@ class Catalogue:
         return _as_hits(rows, ranked, page.offset)
 
     def _image_at(self, rows: sqlite3.Connection, path: str) -> tuple[int, bytes]:
-        row = rows.execute("SELECT id, code FROM images WHERE path = ?", (as_stored(path),)).fetchone()
+        find = "SELECT id, code FROM images WHERE path = ?"
+        row = rows.execute(find, (as_stored(path),)).fetchone()
+        row = row or rows.execute(find, (as_stored(os.path.abspath(path)),)).fetchone()  # noqa: PTH100
         if row is None:
             raise NotFound(f"{path} is not in the index {self.folder}.")
         return row

@@ -33,8 +33,9 @@ def detail_cosines(query: NDArray[np.int8], details: NDArray[np.int8]) -> NDArra
     """Cosines of one code (K,) with others (n, K), all from :func:`as_details`; (n,), 1 for equal ones.
 
     Example:
-        >>> detail_cosines(np.array([127, -64], np.int8), np.array([[127, -64], [64, 127]],
-        np.int8)).round(2).tolist() [1.0, 0.0]
+        >>> others = np.array([[127, -64], [64, 127]], np.int8)
+        >>> detail_cosines(others[0], others).round(2).tolist()
+        [1.0, 0.0]
     """
     asked, others = query.astype(np.float32), details.astype(np.float32)
     lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(asked)

@@ -54,7 +54,7 @@ class SearchEngine(ABC):
         Args:
             codes: (Q, ceil(K/8)) packed codes.
             k: at least 1.
-            allow: (n,) ids; find these only. Removed ones do not matter; one that was never given out may be refused.
+            allow: (n,) ids; find these only. Removed ones do not matter; those never given out may be refused.
 
         Returns:
             distances (Q, m) int32 and ids (Q, m) int64; m is the smaller of ``k`` and the number of codes that may
