@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hashlens.cli.arguments import EncodingDevice, ModelFolder, Relations
+from hashlens.cli.arguments import EncodingDevice, Relations
 from hashlens.cli.messages import log
-from hashlens.cli.tables import print_metrics
+from hashlens.cli.tables import print_facts, print_metrics
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
@@ -17,10 +17,16 @@ from hashlens.progress import progress_bar
 
 @VERBS.register("evaluate")
 def evaluate(
-    model: ModelFolder,
-    queries: Annotated[str, typer.Option(metavar="SOURCE", help="Labelled images to search with.")],
-    database: Annotated[str, typer.Option(metavar="SOURCE", help="Labelled images to search in.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="REPORT", help="Folder for the report.")],
+    model: Annotated[
+        Path | None, typer.Argument(metavar="MODEL", help="A folder written by hashlens fit.", show_default=False)
+    ] = None,
+    queries: Annotated[str | None, typer.Option(metavar="SOURCE", help="Images to search with.")] = None,
+    database: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Images to search in; labelled if the others are.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="REPORT", help="Folder for the report.")
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(
@@ -30,11 +36,22 @@ def evaluate(
     ] = None,
     taxonomy: Relations = None,
     device: EncodingDevice = None,
+    judgements: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Instead of all these: marks from the page of hashlens serve, as JSON or CSV."
+        ),
+    ] = None,
 ) -> None:
     """Measure how good a search is: figures as json and csv, plots, and one page with results to look at."""
+    depths = _depths(at) if at else None
+    if judgements is not None:
+        _print_judged(judgements, depths)
+        return
+    if model is None or queries is None or database is None or output is None:
+        raise BadInput("Give MODEL, --queries, --database and -o; or --judgements FILE alone.")
     from hashlens.sources import open_source
 
-    depths = _depths(at) if at else None
     searched, asked = open_source(database), open_source(queries)
 
     from hashlens.models import HashModel
@@ -55,7 +72,24 @@ def evaluate(
         log.warning("%s", note)
     for one in [*report["skipped"]["queries"], *report["skipped"]["database"]]:
         log.info("  %s", one)
-    log.info(f"Wrote {output / 'metrics.json'} and {output / 'report.html'}.")
+    written = [str(output / name) for name in ("metrics.json", "report.html") if (output / name).is_file()]
+    log.info("Wrote %s.", " and ".join(written))
+
+
+def _print_judged(path: Path, depths: list[int | None] | None) -> None:
+    from hashlens.metrics.judgements import DEPTHS, judged_precision, read_judgements
+
+    found = read_judgements(path)
+    print_facts(
+        {
+            "queries": f"{len({one.query for one in found}):,}",
+            "judged": f"{len(found):,} results, {sum(one.right for one in found):,} of them right",
+            **{
+                name: "nothing judged" if value is None else f"{value:.4f}"
+                for name, value in judged_precision(found, depths or DEPTHS).items()
+            },
+        }
+    )
 
 
 def _depths(text: str) -> list[int | None]:

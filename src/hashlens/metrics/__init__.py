@@ -3,7 +3,9 @@
 from hashlens.metrics import discounted_gain  # noqa: F401 - adds its metric to the table
 from hashlens.metrics.code_statistics import code_statistics
 from hashlens.metrics.evaluation import evaluate, mean_average_precision
+from hashlens.metrics.judgements import Judgement, judged_precision, read_judgements
 from hashlens.metrics.metric import METRICS, Figure, GradedGroups, Groups, Metric, register
+from hashlens.metrics.neighbours import neighbour_recall
 from hashlens.metrics.report import Difference, Report
 
 __all__ = [
@@ -12,10 +14,14 @@ __all__ = [
     "Figure",
     "GradedGroups",
     "Groups",
+    "Judgement",
     "Metric",
     "Report",
     "code_statistics",
     "evaluate",
+    "judged_precision",
     "mean_average_precision",
+    "neighbour_recall",
+    "read_judgements",
     "register",
 ]
