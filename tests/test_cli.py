@@ -618,3 +618,33 @@ def test_defaults_and_names_in_the_help_are_true(run) -> None:
 
     for name in (*hl.methods.METHODS, *hl.centres.GENERATORS, DEFAULT_BACKBONE, f"{FAST_IMAGE_SIZE} pixels"):
         assert name in words
+
+
+def test_folders_without_classes_go_all_the_way(run, photos: Path, tmp_path: Path) -> None:
+    flat = {}
+    for split in ("train", "test"):
+        flat[split] = tmp_path / split
+        flat[split].mkdir()
+        for path in (photos / split).glob("*/*.png"):
+            shutil.copy(path, flat[split] / f"{path.parent.name}-{path.name}")
+    model, index = tmp_path / "model", tmp_path / "index"
+    status, _, error = run("fit", flat["train"], "-o", model, "--image-size", 32)
+    assert status == 0, error
+    assert "has no labels, so codes come from its features alone" in error
+    assert "149 bits from 150 items" in error
+    status, output, _ = run("info", model)
+    assert status == 0
+    assert "without labels" in output
+    assert run("index", model, flat["train"], "-o", index)[0] == 0
+    query = next(flat["train"].glob("3-*.png"))
+    status, output, _ = run("search", index, query, "--json")
+    found = json.loads(output)[0]["results"]
+    assert (found[0]["path"], found[0]["distance"], found[0]["labels"]) == (str(query), 0, [])
+    options = ("--database", flat["train"], "--queries", flat["test"], "-o", tmp_path / "report")
+    status, output, error = run("evaluate", model, *options)
+    assert status == 0, error
+    assert re.search(r"neighbours@10 +0\.\d+", output)
+    assert "have labels" in error
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert metrics["neighbours@10"] > 5 * metrics["chance@10"]
+    assert (tmp_path / "report" / "queries.csv").read_text().startswith("query,neighbours@10,neighbours@100")

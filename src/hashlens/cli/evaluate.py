@@ -21,9 +21,7 @@ def evaluate(
         Path | None, typer.Argument(metavar="MODEL", help="A folder written by hashlens fit.", show_default=False)
     ] = None,
     queries: Annotated[str | None, typer.Option(metavar="SOURCE", help="Images to search with.")] = None,
-    database: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Images to search in; labelled if the others are.")
-    ] = None,
+    database: Annotated[str | None, typer.Option(metavar="SOURCE", help="Images to search in.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="REPORT", help="Folder for the report.")
     ] = None,

@@ -20,6 +20,9 @@ def print_metrics(report: Mapping[str, Any]) -> None:
         for row in found.rows:
             table.add_row(*row)
         _print(table)
+    by_features = {name: value for name, value in report.items() if name.startswith(("neighbours@", "chance@"))}
+    if by_features:
+        print_facts(by_features)
 
 
 def print_results(answer: Mapping[str, Any]) -> None:

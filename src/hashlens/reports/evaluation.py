@@ -11,17 +11,17 @@ from numpy.typing import ArrayLike
 
 from hashlens.classes import Taxonomy, class_distances, open_relations
 from hashlens.errors import BadInput
-from hashlens.files import replacing, write_json
 from hashlens.metrics import Report, evaluate
 from hashlens.metrics.code_statistics import quantization_error
 from hashlens.models import HashModel
 from hashlens.progress import Progress
+from hashlens.reports.files import write_figures
 from hashlens.reports.page import Side, result_rows, write_page
 from hashlens.reports.plots import draw_plots
+from hashlens.reports.unlabelled import write_neighbours
 from hashlens.sources import Source, as_source
 from hashlens.sources.labels import share_numbering
 
-METRICS_FILE, FIGURES_FILE, QUERIES_FILE = "metrics.json", "metrics.csv", "queries.csv"
 PAGE_FILE = "report.html"
 
 
@@ -39,7 +39,8 @@ def write_report(
     """Encode queries and database, evaluate, and write metrics, plots and a page to a folder.
 
     Args:
-        queries, database: labelled sources, or what :func:`hashlens.open_source` takes.
+        queries, database: sources, or what :func:`hashlens.open_source` takes. If neither has labels, codes are
+            judged by the neighbours that features find, and there is no page.
         folder: is made if need be; gets ``metrics.json``; the figures as ``metrics.csv`` and those of every query
             as ``queries.csv``; plots as PNG files; and ``report.html``, which needs no other file.
         at: ranking depths, see :func:`hashlens.metrics.evaluate`.
@@ -53,7 +54,7 @@ def write_report(
         the database too; ``notes``, sentences on both; ``model`` and ``sources``.
 
     Raises:
-        BadInput: a source has no labels, nothing in it can be read, or a class is not in the taxonomy.
+        BadInput: only one of the sources has labels, nothing in it can be read, or a class is not in the taxonomy.
 
     Example:
         >>> import tempfile, numpy as np, hashlens as hl
@@ -71,7 +72,7 @@ def write_report(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     asked, searched = as_source(queries), as_source(database)
-    if asked.labels is None or searched.labels is None:
+    if (asked.labels is None) != (searched.labels is None):
         unlabelled = asked if asked.labels is None else searched
         raise BadInput(f"{unlabelled.name} has no labels, so there is nothing to judge results by.")
     classes = tuple(dict.fromkeys([*searched.class_names, *asked.class_names]))
@@ -79,6 +80,9 @@ def write_report(
     with model.encoder(device, progress=progress) as encoder:
         encoded_queries = encoder.all(asked, "Encoding queries")
         encoded_database = encoder.all(searched, "Encoding the database")
+    if asked.labels is None or searched.labels is None:
+        sides = (asked, encoded_queries), (searched, encoded_database)
+        return write_neighbours(model, *sides, folder, at, device, progress)
     database_labels, query_labels, _ = share_numbering(
         searched.labels[encoded_database.items], searched.class_names,
         asked.labels[encoded_queries.items], asked.class_names,
@@ -105,10 +109,7 @@ def write_report(
         "sources": sources,
     }
     report = Report(content | {"notes": _notes(content)}, found.per_query)
-    write_json(folder / METRICS_FILE, report)
-    for file, per_query in ((FIGURES_FILE, False), (QUERIES_FILE, True)):
-        with replacing(folder / file) as temporary:
-            temporary.write_text(report.to_csv(per_query), encoding="utf-8")
+    write_figures(report, folder)
     plots = draw_plots(report, folder)
     rows = None
     if asked.feature_dimension is None and searched.feature_dimension is None:

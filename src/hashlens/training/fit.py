@@ -41,7 +41,7 @@ LEAST_STEPS = 16  # an epoch, where the method's batch size would make fewer
 SMALLEST_BATCH = 32
 
 WITHOUT_LABELS = (
-    "has no labels, so codes come from its features alone (ITQ); with labels, as class folders or a table give "
+    "%s has no labels, so codes come from its features alone (%s); with labels, as class folders or a table give "
     "them, codes of one class come together."
 )
 
@@ -153,8 +153,8 @@ def fit_with(
     labelled = source.labels is not None or item_vectors is not None
     chosen = get_method(method or default_method(taxonomy is not None, labelled))
     if isinstance(chosen, Projection):
-        if not labelled and method is None:
-            log.info("%s %s", source.name, WITHOUT_LABELS)
+        if not labelled:
+            log.info(WITHOUT_LABELS, source.name, type(chosen).__name__)
         _tell_what_is_ignored_without_labels(source, options, taxonomy is not None or item_vectors is not None)
         return fit_projection(source, options, chosen, progress)
     targets = targets_of(source, item_vectors, chosen)
