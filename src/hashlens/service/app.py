@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
@@ -17,14 +16,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from hashlens.catalogue import Catalogue
-from hashlens.codes.packing import bytes_per_code
 from hashlens.service import bodies
 from hashlens.service.gate import COOKIE, Gate, check_origin, session_of
 from hashlens.service.measurements import TEXT_TYPE, Measured, Measurements
 from hashlens.service.pictures import Pictures
 from hashlens.service.problems import PROBLEM_TYPE, Problem, ProblemBody, answer_problems, documented
 from hashlens.service.requests import BATCH_BODY, SEARCH_BODY, batch_request, search_request
-from hashlens.service.searcher import Code, Searcher, shown, unreadable
+from hashlens.service.searcher import Coded, Searcher, shown, unreadable
 
 PAGE = Path(__file__).parent / "page"
 BODY_BYTES = 32 << 20
@@ -61,7 +59,7 @@ def create_app(
         BadInput: the model in the index cannot be used, or an origin is none.
 
     Example:
-        >>> import tempfile, hashlens as hl
+        >>> import tempfile, numpy as np, hashlens as hl
         >>> from fastapi.testclient import TestClient
         >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
         >>> source = hl.sources.FeatureArray("mine", x, np.arange(60) % 2, ["cat", "dog"])
@@ -107,16 +105,7 @@ def create_app(
     )
     answer_problems(app)
 
-    def shape(code: str) -> Code:
-        """The code that hexadecimal digits stand for."""
-        length = bytes_per_code(catalogue.bits)
-        if len(code) != 2 * length:
-            raise Problem(
-                422, f"code has {len(code)} hexadecimal digits, but codes of this index have {2 * length}."
-            )
-        return np.frombuffer(bytes.fromhex(code), np.uint8)
-
-    async def nearest(code: Code, asked: bodies.Page) -> dict[str, Any]:
+    async def nearest(code: Coded, asked: bodies.Page) -> dict[str, Any]:
         wanted = asked.k, asked.labels, asked.offset, asked.radius
         hits = await searcher.by_code(code, wanted[0] + 1, *wanted[1:])
         return bodies.answer(code, hits[: asked.k], len(hits) > asked.k)
@@ -154,11 +143,11 @@ def create_app(
                 raise unreadable("The image", code)
             return JSONResponse(await nearest(code, asked))
         if asked.code is not None:
-            return JSONResponse(await nearest(shape(asked.code), asked))
+            return JSONResponse(await nearest(bodies.coded_of(asked.code, asked.details, catalogue.bits), asked))
         assert asked.id is not None
         hits = await searcher.by_id(asked.id, asked.k + 1, asked.labels, asked.offset, asked.radius)
-        code = (await searcher.ask(catalogue.entries, [asked.id]))[0].code
-        return JSONResponse(bodies.answer(code, hits[: asked.k], len(hits) > asked.k, asked.id))
+        own = Coded((await searcher.ask(catalogue.entries, [asked.id]))[0].code)
+        return JSONResponse(bodies.answer(own, hits[: asked.k], len(hits) > asked.k, asked.id))
 
     @app.post(
         "/search/batch",

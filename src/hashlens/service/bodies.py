@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from hashlens.catalogue import Hit
-from hashlens.service.searcher import shown
+from hashlens.codes.packing import bytes_per_code
+from hashlens.service.problems import Problem
+from hashlens.service.searcher import Coded, shown
 
 MOST_HITS = 1000  # in one answer
 FARTHEST = 100_000  # place in a ranking
@@ -17,6 +19,7 @@ MOST_LABELS = 100
 LARGEST_ID = 2**63 - 1
 LONGEST_LABEL = 1000
 LONGEST_CODE = 256  # hexadecimal digits of 1024 bits
+LONGEST_DETAILS = 1366  # base64url digits of 1024 bytes
 
 ImageId = Annotated[int, Field(ge=0, le=LARGEST_ID, examples=[7])]
 Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
@@ -42,7 +45,13 @@ class Question(Page):
 
     id: ImageId | None = Field(None, description="Of an image in the index, which does not find itself.")
     code: str | None = Field(
-        None, max_length=LONGEST_CODE, pattern="^[0-9a-f]*$", description="Packed code in hexadecimal digits."
+        None, max_length=LONGEST_CODE, pattern="^[0-9a-f]*$", description="As an earlier answer told it."
+    )
+    details: str | None = Field(
+        None,
+        max_length=LONGEST_DETAILS,
+        pattern="^[A-Za-z0-9_-]*$",
+        description="Of the code, as the same answer told them; without them, distances alone decide.",
     )
 
 
@@ -62,6 +71,11 @@ class Query(BaseModel):
     code: str = Field(
         description="Packed code in hexadecimal digits; search with it for more, without the image.",
         examples=["9f3c00a1b2c3d4e5"],
+    )
+    details: str | None = Field(
+        None,
+        description="What orders results that the code cannot tell apart; send it with the code.",
+        examples=["fwDBA38gkH-BAAECf4A"],
     )
     id: int | None = Field(None, description="Where it is an image of the index.", examples=[None])
 
@@ -127,10 +141,43 @@ class Images(BaseModel):
     images: list[ImageFacts]
 
 
-def answer(code: NDArray[np.uint8], hits: list[Hit], more: bool, image: int | None = None) -> dict[str, Any]:
+def coded_of(code: str, details: str | None, bits: int) -> Coded:
+    """The code that an earlier answer told.
+
+    Args:
+        bits: K of the index.
+
+    Raises:
+        Problem: it is of another index.
+
+    Example:
+        >>> coded_of("0f", "fwA", 8)
+        Traceback (most recent call last):
+        ...
+        hashlens.service.problems.Problem: details are of 2 bytes, but codes of this index have 8 bits.
+        >>> coded_of("0f", None, 8)
+        Coded(code=array([15], dtype=uint8), details=None)
+    """
+    digits = 2 * bytes_per_code(bits)
+    if len(code) != digits:
+        raise Problem(422, f"code has {len(code)} hexadecimal digits, but codes of this index have {digits}.")
+    packed = np.frombuffer(bytes.fromhex(code), np.uint8)
+    if details is None:
+        return Coded(packed)
+    try:
+        content = urlsafe_b64decode(details + "=" * (-len(details) % 4))
+    except ValueError:
+        raise Problem(422, "details are not base64url.") from None
+    if len(content) != bits:
+        raise Problem(422, f"details are of {len(content)} bytes, but codes of this index have {bits} bits.")
+    return Coded(packed, np.frombuffer(content, np.int8))
+
+
+def answer(coded: Coded, hits: list[Hit], more: bool, image: int | None = None) -> dict[str, Any]:
     """A :class:`Found` of these hits, as it goes out."""
+    details = None if coded.details is None else urlsafe_b64encode(coded.details.tobytes()).decode().rstrip("=")
     return {
-        "query": {"code": code.tobytes().hex(), "id": image},
+        "query": {"code": coded.code.tobytes().hex(), "details": details, "id": image},
         "results": [
             {
                 "rank": hit.rank,

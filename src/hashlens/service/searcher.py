@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +27,20 @@ LARGE = 16_000_000  # pixels, from which on images are encoded one at a time, as
 WARMING = np.zeros((32, 32, 3), np.uint8)
 
 Result = TypeVar("Result")
-Code = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What is searched with.
+
+    Attributes:
+        code: (ceil(K/8),) packed.
+        details: (K,) by which results are ordered that codes cannot tell apart, see
+            :func:`hashlens.codes.as_details`; ``None`` where they are not known.
+    """
+
+    code: NDArray[np.uint8]
+    details: NDArray[np.int8] | None = None
 
 
 class Searcher:
@@ -79,7 +93,7 @@ class Searcher:
         """Call a function of the catalogue, in a thread that never waits for encoding."""
         return await asyncio.get_running_loop().run_in_executor(self._searching, lambda: question(*arguments))
 
-    async def encode(self, images: Sequence[bytes]) -> list[Code | str]:
+    async def encode(self, images: Sequence[bytes]) -> list[Coded | str]:
         """The code of each image, or the reason why it cannot be read.
 
         Args:
@@ -105,22 +119,24 @@ class Searcher:
         finally:
             self.waiting -= len(images)
 
-    async def _encode(self, images: Sequence[bytes]) -> list[Code | str]:
+    async def _encode(self, images: Sequence[bytes]) -> list[Coded | str]:
         return await asyncio.get_running_loop().run_in_executor(self._encoding, self._codes, images)
 
-    def _codes(self, images: Sequence[bytes]) -> list[Code | str]:
+    def _codes(self, images: Sequence[bytes]) -> list[Coded | str]:
         assert self._encoder is not None
-        found: dict[int, Code | str] = {}
+        found: dict[int, Coded | str] = {}
         for batch in self._encoder.batches(as_source(list(images))):
-            found.update(zip(batch.items.tolist(), batch.codes, strict=True))
+            coded = map(Coded, batch.codes, batch.details)
+            found.update(zip(batch.items.tolist(), coded, strict=True))
             found.update((one.item, one.reason) for one in batch.skipped)
         return [found[item] for item in range(len(images))]
 
     async def by_code(
-        self, code: Code, k: int, labels: Sequence[str], offset: int, radius: int | None
+        self, coded: Coded, k: int, labels: Sequence[str], offset: int, radius: int | None
     ) -> list[Hit]:
         """The images nearest to a code; arguments and errors as of :meth:`hashlens.Catalogue.search`."""
-        return (await self.ask(self.catalogue.search, code[None], k, labels, offset, radius))[0]
+        details = None if coded.details is None else coded.details[None]
+        return (await self.ask(self.catalogue.search, coded.code[None], k, labels, offset, radius, details))[0]
 
     async def by_id(self, image: int, k: int, labels: Sequence[str], offset: int, radius: int | None) -> list[Hit]:
         """The other images nearest to one of the catalogue; see :meth:`hashlens.Catalogue.search_ids`."""

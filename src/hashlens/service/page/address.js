@@ -7,15 +7,19 @@ export function read(search = location.search) {
   return {
     id: /^\d+$/.test(id ?? "") ? Number(id) : null,
     code: id === null && /^[0-9a-f]+$/.test(words.get("code") ?? "") ? words.get("code") : null,
+    details: words.get("details"),
     labels: words.getAll("label"),
     radius: /^\d+$/.test(max ?? "") ? Number(max) : null,
   };
 }
 
-export function write({ id = null, code = null, labels = [], radius = null }) {
+export function write({ id = null, code = null, details = null, labels = [], radius = null }) {
   const words = new URLSearchParams();
   if (id !== null) words.set("id", id);
-  else if (code !== null) words.set("code", code);
+  else if (code !== null) {
+    words.set("code", code);
+    if (details) words.set("details", details);
+  }
   for (const label of labels) words.append("label", label);
   if (radius !== null) words.set("max", radius);
   const text = words.toString();

@@ -27,7 +27,7 @@ const remembered = new Map(); // address → {results, more, scroll}
 const actions = {
   hits: () => grid.hits,
   addressOf: (hit) => address.write({ ...shown, id: hit.id }),
-  search: (hit) => go({ ...shown, id: hit.id, code: null }),
+  search: (hit) => go({ ...shown, id: hit.id, code: null, details: null }),
   view: (place) => viewer.open(place),
   mark: (hit, mark) => marks.toggle(address.nameOf(shown), hit, mark),
   markOf: (hit) => marks?.get(address.nameOf(shown), hit.id) ?? null,
@@ -98,8 +98,8 @@ async function show({ back = false } = {}) {
 }
 
 function question(offset) {
-  const { id, code, labels, radius } = shown;
-  return { ...(id !== null ? { id } : { code }), labels, radius, k: PAGE, offset };
+  const { id, code, details, labels, radius } = shown;
+  return { ...(id !== null ? { id } : { code, details }), labels, radius, k: PAGE, offset };
 }
 
 function fill(results, isMore, anew) {
@@ -204,7 +204,7 @@ async function searchWith(file) {
     const found = await api.searchWith(file, { labels, radius, k: PAGE }, mine.signal);
     await previews.keep(found.query.code, file, name);
     if (mine.signal.aborted) return;
-    shown = { id: null, code: found.query.code, labels, radius };
+    shown = { id: null, code: found.query.code, details: found.query.details, labels, radius };
     history.pushState(null, "", address.write(shown));
     showQuery();
     tellMarks();
