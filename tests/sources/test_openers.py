@@ -35,6 +35,12 @@ def csv(home: Path) -> Path:
     return home / "a.csv"
 
 
+def listed(home: Path) -> Path:
+    folder(home)
+    (home / "test.txt").write_text("cat/1.png 1 0\ndog/2.png 0 1 \n", encoding="utf-8")
+    return home / "test.txt"
+
+
 def parquet(home: Path) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     content = image_file(home / "files").read_bytes()
@@ -63,6 +69,7 @@ EXAMPLES: dict[str, Callable[[Path], Path | str]] = {
     "parquet folder": parquet_folder,
     "image file": image_file,
     "csv": csv,
+    "list": listed,
     "parquet": parquet,
     "npz": npz,
     "npy": npy,

@@ -10,7 +10,7 @@ import numpy as np
 
 from hashlens.errors import BadInput
 from hashlens.registry import Registry
-from hashlens.sources import csv_file, folder, image_files, named, npy, npz, parquet, parquet_folder
+from hashlens.sources import csv_file, folder, image_files, list_file, named, npy, npz, parquet, parquet_folder
 from hashlens.sources.feature_array import FeatureArray
 from hashlens.sources.image_array import ImageArray
 from hashlens.sources.image_list import ImageList, is_image
@@ -30,6 +30,7 @@ register("parquet folder")(parquet_folder.OPENER)
 register("npz")(npz.OPENER)
 register("npy")(npy.OPENER)
 register("csv")(csv_file.OPENER)
+register("list")(list_file.OPENER)
 register("parquet")(parquet.OPENER)
 
 
