@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hashlens.classes import (
     Taxonomy,
     are_nested,
+    class_distances,
     normalize_similarity,
     open_taxonomy,
     read_taxonomy,
@@ -276,6 +277,27 @@ def test_several_roots_are_joined(caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
     Taxonomy.from_edges([("fish", "trout")])
     assert not caplog.text
+
+
+def test_roots_above_no_class_do_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = [("animal", "fish"), ("fish", "trout"), ("fish", "pike"), ("animal", "owl")]
+    stray = [("idea", "theory"), ("theory", "proof"), ("proof", "lemma"), ("idea", "extinct"), ("part", "dust")]
+    taxonomy = Taxonomy([*own, *stray, ("fish", "extinct")], ["loner"])
+    classes = ["trout", "pike", "owl"]
+    assert taxonomy.distance_matrix(classes).max() < 1
+    rows = [("parent", "child"), *own, *stray, ("fish", "extinct"), ("", "loner")]
+    (tmp_path / "tree.csv").write_text("".join(f"{parent},{child}\n" for parent, child in rows))
+    expected = Taxonomy([*own, ("fish", "extinct")])
+    with caplog.at_level(logging.INFO, "hashlens"):
+        assert taxonomy.without_stray_roots(classes) == expected
+    assert "3 of the taxonomy's roots (idea, part, loner)" in caplog.text
+    assert open_taxonomy(tmp_path / "tree.csv", classes) == expected
+    for given_as in (taxonomy, tmp_path / "tree.csv"):
+        np.testing.assert_array_equal(class_distances(given_as, classes), expected.distance_matrix(classes))
+    assert taxonomy.without_stray_roots(["trout", "lemma"]).children("(root)") == ("animal", "idea")
+    assert taxonomy.without_stray_roots(["trout", "lemma", "dust", "loner"]) is taxonomy
+    with pytest.raises(BadInput, match="'cod' is not in the taxonomy"):
+        taxonomy.without_stray_roots(["trout", "cod"])
 
 
 def test_numbers_are_names() -> None:

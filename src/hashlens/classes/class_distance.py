@@ -21,9 +21,9 @@ def class_distances(
     """Distances between classes, from whatever says how they are related.
 
     Args:
-        taxonomy: a taxonomy, whose distance is the height of the lowest common subsumer; what
-            :func:`hashlens.classes.open_taxonomy` takes; or a (C, C) array of distances, or a ``.npy`` file of
-            one, in the order of ``class_names``.
+        taxonomy: a taxonomy, whose distance is the height of the lowest common subsumer, and whose roots above none
+            of the classes do not count; what :func:`hashlens.classes.open_taxonomy` takes; or a (C, C) array of
+            distances, or a ``.npy`` file of one, in the order of ``class_names``.
         class_names: C names.
 
     Returns:
@@ -57,7 +57,7 @@ def open_relations(
     if isinstance(taxonomy, str | os.PathLike):
         return open_taxonomy(taxonomy, class_names)
     if isinstance(taxonomy, Taxonomy):
-        return taxonomy
+        return taxonomy.without_stray_roots(class_names)
     return check_class_distances(taxonomy, classes=len(class_names))
 
 

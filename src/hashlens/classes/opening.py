@@ -19,7 +19,7 @@ def open_taxonomy(
 
     Args:
         what: ``"wordnet"``, ``"folders"`` (the class names are paths, such as ``animals/dog``), or a file for
-            :func:`hashlens.classes.read_taxonomy`.
+            :func:`hashlens.classes.read_taxonomy`, whose roots above none of the classes are left out.
         class_names: C names; every one is in the taxonomy.
         senses: for WordNet, see :func:`hashlens.classes.wordnet_taxonomy`.
 
@@ -46,7 +46,7 @@ def open_taxonomy(
             taxonomy.node_of(name)
         except BadInput as error:
             raise BadInput(str(error).replace("the taxonomy", f"the taxonomy {Path(what)}", 1)) from None
-    return taxonomy
+    return taxonomy.without_stray_roots(class_names)
 
 
 def are_nested(class_names: Sequence[str]) -> bool:

@@ -123,6 +123,41 @@ class Taxonomy:
             edges.update(dict.fromkeys(zip(way[:0:-1], way[-2::-1], strict=True)))
         return cls(edges, class_names)
 
+    def without_stray_roots(self, classes: Sequence[str]) -> Taxonomy:
+        """The taxonomy without the roots that no class lies below, and without what is below only those.
+
+        WordNet's hierarchies, as they are published for sets of images, hold many such roots. Joined with the rest
+        they would lift the root by one, while all classes still meet below it, so that no two were quite unrelated.
+
+        Args:
+            classes: C names of nodes.
+
+        Returns:
+            This taxonomy, where it has no such root.
+
+        Raises:
+            BadInput: a class is not in the taxonomy.
+
+        Example:
+            >>> taxonomy = Taxonomy([("animal", "cat"), ("animal", "dog"), ("idea", "theory")])
+            >>> taxonomy.root, taxonomy.without_stray_roots(["cat", "dog"]).root
+            ('(root)', 'animal')
+        """
+        graph = self._graph
+        above = graph.ancestors(self._find(name) for name in classes)
+        kept = [graph.numbers[root] for root in graph.roots if graph.numbers[root] in above]
+        if not 0 < len(kept) < len(graph.roots):
+            return self
+        stray = [root for root in graph.roots if graph.numbers[root] not in above]
+        log.info(
+            f"None of the classes lies below {len(stray):,} of the taxonomy's roots ({_some(stray)}): left out."
+        )
+        below = {self.nodes[node] for node in graph.descendants(kept)}
+        return Taxonomy(
+            [(parent, child) for parent, child in self.edges if parent in below],
+            [node for node in self.nodes if node in below],
+        )
+
     @property
     def root(self) -> str:
         """The node above all others."""
@@ -273,8 +308,7 @@ class Taxonomy:
     def _tell_roots(self) -> None:
         roots = self._graph.roots
         if len(roots) > 1:
-            some = ", ".join(roots[:3]) + (", …" if len(roots) > 3 else "")
-            log.info(f"The taxonomy has {len(roots):,} roots ({some}), joined under '{self.root}'.")
+            log.info(f"The taxonomy has {len(roots):,} roots ({_some(roots)}), joined under '{self.root}'.")
 
     def _find(self, name: str) -> int:
         for candidate in (name, name.rpartition("/")[2]):
@@ -289,6 +323,10 @@ class Taxonomy:
         found = [self._find(name) for name in classes]
         position = {node: number for number, node in enumerate(dict.fromkeys(found))}
         return list(position), np.array([position[node] for node in found], np.int64)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _spread(matrix: NDArray[Any], positions: NDArray[np.int64]) -> NDArray[Any]:

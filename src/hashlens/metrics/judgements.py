@@ -26,6 +26,10 @@ class Judgement:
         id: of the image that was found.
         right: whether it belongs there.
         rank: its place among the results, from 1; ``None`` where that was not kept.
+
+    Example:
+        >>> Judgement(query="id:7", id=12, right=True)
+        Judgement(query='id:7', id=12, right=True, rank=None)
     """
 
     query: str
