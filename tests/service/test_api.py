@@ -19,9 +19,9 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from serving import CLASSES, IMAGES_PER_CLASS, png, running, write_photos
 
 import hashlens as hl
-from conftest import CLASSES, IMAGES_PER_CLASS, png, running, write_photos
 from hashlens.service import create_app
 
 pytestmark = pytest.mark.usefixtures("one_thread")

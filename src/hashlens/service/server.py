@@ -104,20 +104,21 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     Raises:
         BadInput: the port is taken or not allowed, or the host is none of this machine's.
     """
+    if not 0 <= port <= 65_535:  # the system would take it modulo 65,536
+        raise BadInput(f"There is no port {port}; choose one from 0 to 65535 with --port.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise BadInput(f"The service cannot listen at {host}, port {port} ({error}).") from None
     with listener:
         try:
             if os.name == "posix":  # else a port stays taken for a minute after a service has ended
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+        except OSError as error:
             raise BadInput(
-                f"The service cannot listen at {host}, port {port} ({reason}); choose another with --port."
+                f"The service cannot listen at {host}, port {port} ({error.strerror}); choose another with --port."
             ) from None
         yield listener
 
