@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +16,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HASHLENS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def messages_go_where_they_went(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that runs in this process would send the messages of all tests after it to standard error."""
+    log = logging.getLogger("hashlens")
+    handlers, level, propagate = log.handlers, log.level, log.propagate
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    yield
+    log.handlers, log.propagate = handlers, propagate
+    log.setLevel(level)
 
 
 @pytest.fixture(scope="module")

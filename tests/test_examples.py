@@ -15,7 +15,7 @@ PACKAGE = hashlens.__path__[0]
 # In these nothing public is without an example.
 ROOMS = (
     *("codes", "sources", "classes", "centres", "objectives", "metrics", "backbones", "methods", "models"),
-    *("training", "engines", "catalogue", "reports"),
+    *("training", "engines", "catalogue", "reports", "service"),
 )
 GROUND = ("cache", "compute.devices", "compute.threads", "errors", "files", "plugins", "progress", "registry")
 MODULES = [

@@ -166,8 +166,7 @@ def test_classes_of_one_meaning_and_above_others_are_leaves_too() -> None:
     assert wordnet_taxonomy(["cat", "dog", "cat"]).leaves == wordnet_taxonomy(["cat", "dog"]).leaves
 
 
-def test_a_log_line_tells_of_homonyms(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger("hashlens"), "propagate", True)
+def test_a_log_line_tells_of_homonyms(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "hashlens"):
         wordnet_taxonomy(["crane", "cat", "dog"])
         assert "1 of 3 class names have several meanings" in caplog.text

@@ -187,8 +187,7 @@ def _central_similarity(codes: Tensor, targets: Tensor, problem: Problem, object
     centres = [majority(codebook, labels, ties) for labels in label_sets_of(targets)]
     labelled = [number for number, labels in enumerate(label_sets_of(targets)) if labels]
     rows = codes.tolist()
-    towards = central_similarity([rows[n] for n in labelled], [centres[n] for n in labelled], 0.0)
-    return towards + 1e-4 * quantization([[abs(u) for u in code] for code in rows], "l2")
+    return central_similarity([rows[n] for n in labelled], [centres[n] for n in labelled], 1e-4)
 
 
 def _classification(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
@@ -196,7 +195,8 @@ def _classification(codes: Tensor, targets: Tensor, problem: Problem, objective:
     found = logits(codes.tolist(), linear.weight.tolist(), linear.bias.tolist())  # type: ignore[union-attr,operator]
     if targets.ndim == 1:
         return softmax_cross_entropy(found, targets.tolist())
-    return binary_cross_entropy(found, label_sets_of(targets))
+    labelled = [(row, labels) for row, labels in zip(found, label_sets_of(targets), strict=True) if labels]
+    return binary_cross_entropy([row for row, _ in labelled], [labels for _, labels in labelled])
 
 
 def _distance_matching(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:

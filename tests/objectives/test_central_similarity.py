@@ -54,7 +54,7 @@ def test_one_fixed_code_breaks_ties() -> None:
 
 
 def test_items_without_label_do_not_count() -> None:
-    objective = CentralSimilarity(hadamard(4, 16), quantization_weight=0)
+    objective = CentralSimilarity(hadamard(4, 16), quantization_weight=0.3)
     codes = torch.tanh(torch.randn(3, 16, generator=torch.Generator().manual_seed(0)))
     assert objective(codes, torch.tensor([2, -1, 1])) == pytest.approx(
         float(objective(codes[[0, 2]], torch.tensor([2, 1])))
@@ -67,6 +67,17 @@ def test_gradients() -> None:
     objective = CentralSimilarity(bernoulli(3, 9), quantization_weight=0.3)
     targets = torch.tensor([0, 1, 2, 1])
     assert torch.autograd.gradcheck(lambda u: objective(u, targets), codes.requires_grad_())
+
+
+@pytest.mark.parametrize("before_tanh", [0.0, 5.0, 7.0, 8.5])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_bits_far_on_the_wrong_side_are_pulled_back(before_tanh: float, side: int) -> None:
+    x = torch.full((1, 8), -side * before_tanh, requires_grad=True)
+    CentralSimilarity(np.array([[side] * 8, [-side] * 8]), 0)(x.tanh(), torch.tensor([0])).backward()
+    assert x.grad is not None
+    # d/dx −log sigmoid(2·s·x) = −2·s·sigmoid(−2·s·x), and a mean over 8 bits
+    expected = -2 * side / (1 + math.exp(-2 * before_tanh)) / 8
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

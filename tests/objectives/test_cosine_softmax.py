@@ -129,7 +129,8 @@ def test_an_angle_between_two_centres_has_the_loss_worked_out_by_hand() -> None:
 def test_quantization_errors_worked_out_by_hand() -> None:
     # v = (3, −1, 0.5, 0 × 5) has the signs (1, −1, 1, −1 × 5), a bit being −1 at 0. Distances to them are
     # 2, 0, 0.5 and five times 1: l1 = 7.5/8, l2 = 9.25/8; the cosine is 4.5 / √(10.25·8) = 0.496942.
-    code, target = torch.tensor([[3.0, -1.0, 0.5, 0, 0, 0, 0, 0]]).double(), torch.tensor([0])
+    # The second has no label and does not count.
+    code, target = torch.tensor([[3.0, -1.0, 0.5, 0, 0, 0, 0, 0], [9.0] * 8]).double(), torch.tensor([0, -1])
     plain = CosineSoftmax(EIGHT)(code, target).item()
     for term, wanted in (("l1", 0.9375), ("l2", 1.15625), ("cosine", 0.503058)):
         objective = CosineSoftmax(EIGHT, quantization=term, quantization_weight=1.0)  # type: ignore[arg-type]

@@ -31,7 +31,9 @@ CLASSES, BITS = 5, 12
 DISTANCES = np.abs(np.subtract.outer(np.arange(CLASSES), np.arange(CLASSES))) / 4
 PROBLEM = Problem(BITS, CLASSES, seed=3, codebook=bernoulli(CLASSES, BITS), class_distance=DISTANCES)
 LABELS = torch.tensor([0, 4, 2, -1, 1, 1, 3, 0, 2])
-MARKS = torch.tensor([[1, 0, 0, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 1], [1, 1, 1, 1, 1], [0, 1, 0, 0, 1]]).bool()
+MARKS = torch.zeros(6, CLASSES, dtype=torch.bool)
+for row, marked in enumerate(([0, 3], [1, 2], [], [4], [0, 1, 2, 3, 4], [1, 4])):
+    MARKS[row, marked] = True
 
 
 class Sloped(nn.Module):

@@ -41,7 +41,6 @@ def test_related_classes_get_near_centres(
     similarity: str, multi_label: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="hashlens")
-    logging.getLogger("hashlens").propagate = True
     method = CentralSimilarityHashing(centres=SEMANTIC, similarity=similarity, min_distance=4)
     model = hl.fit(paired_classes(600, 0, multi_label), method, bits=24, epochs=20, device="cpu")
     cosines = model.codebook.astype(int) @ model.codebook.T.astype(int)

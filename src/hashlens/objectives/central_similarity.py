@@ -5,14 +5,11 @@ from __future__ import annotations
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hashlens.centres import check_codebook
 from hashlens.errors import BadInput
 from hashlens.objectives.objective import register
 from hashlens.sources.labels import NO_LABEL
-
-EPSILON = 1e-6  # keeps the logarithm of a saturated code finite in single precision
 
 
 @register("central-similarity")
@@ -20,8 +17,9 @@ class CentralSimilarity(nn.Module):
     """Binary cross-entropy of every bit to the bit of the hash centre, and a pull of codes to ±1.
 
     With u in [−1, 1] (the output of a tanh) and the centre h: mean over bits of BCE((u + 1)/2, (h + 1)/2),
-    plus λ·mean((|u| − 1)²) (CSQ, equations 4 to 6). The centre of a label set is the bitwise majority of its
-    centres; where they tie, the bit of one fixed random code decides.
+    plus λ·mean((|u| − 1)²) (CSQ, equations 4 to 6). As h is ±1, the first is −log((1 + h·u)/2), finite also where u
+    has been rounded to ∓1. The centre of a label set is the bitwise majority of its centres; where they tie, the
+    bit of one fixed random code decides. Items without a label count in neither term.
 
     Args:
         codebook: (C, K) hash centres in {−1, +1}.
@@ -67,11 +65,11 @@ class CentralSimilarity(nn.Module):
         with torch.autocast(codes.device.type, enabled=False):
             codes = codes if codes.dtype == torch.float64 else codes.float()
             centres, labelled = self.centres_of(targets)
-            probabilities = ((codes + 1) / 2).clamp(EPSILON, 1 - EPSILON)
-            wanted = ((centres + 1) / 2).to(codes.dtype)
-            losses = functional.binary_cross_entropy(probabilities, wanted, reduction="none").mean(1)
-            loss = (losses * labelled).sum() / labelled.sum().clamp(min=1)
-            return loss + self.quantization_weight * (codes.abs() - 1).square().mean()
+            # The probability of the centre's bit. The least that a code which is not quite ±1 can give is ε/4, for
+            # numbers just below 1 lie ε/2 apart; a code that is ±1 has lost its gradient in the tanh already.
+            right = ((1 + centres * codes) / 2).clamp(min=torch.finfo(codes.dtype).eps / 8)
+            losses = (self.quantization_weight * (codes.abs() - 1).square() - right.log()).mean(1)
+            return (losses * labelled).sum() / labelled.sum().clamp(min=1)
 
     def centres_of(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The centres that items are pulled to.

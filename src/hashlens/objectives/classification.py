@@ -15,7 +15,8 @@ from hashlens.sources.labels import NO_LABEL
 class Classification(nn.Module):
     """L_cls of SHREWD (arXiv 1908.05602, section 3): cross-entropy of a linear classifier over codes.
 
-    Softmax cross-entropy for classes; for label sets, the binary cross-entropy of every class by itself.
+    Softmax cross-entropy for classes; for label sets, the binary cross-entropy of every class by itself. Items
+    without a label do not count.
 
     Args:
         classes: C ≥ 2.
@@ -66,6 +67,12 @@ def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
         1.3863
     """
     if targets.ndim == 2:
-        return functional.binary_cross_entropy_with_logits(logits, (targets != 0).to(logits.dtype))
-    losses = functional.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="sum")
-    return losses / (targets != NO_LABEL).sum().clamp(min=1)
+        marks = targets != 0
+        labelled = marks.any(1)
+        losses = functional.binary_cross_entropy_with_logits(logits, marks.to(logits.dtype), reduction="none").mean(
+            1
+        )
+    else:
+        labelled = targets != NO_LABEL
+        losses = functional.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="none")
+    return (losses * labelled).sum() / labelled.sum().clamp(min=1)

@@ -101,10 +101,10 @@ class CosineSoftmax(nn.Module):
                 losses, labelled = self._multi_label(cosines, targets != 0)
             else:
                 losses, labelled = self._single_label(cosines, targets)
-            loss = losses.sum() / labelled.sum().clamp(min=1)
             if self.quantization is not None:
-                loss = loss + self.quantization_weight * quantization_error(codes, self.quantization)
-            return loss
+                errors = quantization_errors(codes, self.quantization)
+                losses = losses + self.quantization_weight * torch.where(labelled, errors, 0)
+            return losses.sum() / labelled.sum().clamp(min=1)
 
     def _single_label(self, cosines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         labelled = targets != NO_LABEL
@@ -145,17 +145,18 @@ def resolve_scale(scale: float | str, classes: int, bits: int) -> float:
     return float(scale)
 
 
-def quantization_error(codes: Tensor, kind: str) -> Tensor:
-    """How far continuous codes (B, K) are from their signs: a scalar.
+def quantization_errors(codes: Tensor, kind: str) -> Tensor:
+    """How far each of the continuous codes (B, K) is from its signs: (B,).
 
     Args:
         kind: ``"cosine"``, ``"l1"`` or ``"l2"``; see :class:`CosineSoftmax`.
 
     Example:
-        >>> quantization_error(torch.tensor([[3.0, -1.0, 0.5, 0.5]]), "l1").item()
-        0.75
+        >>> quantization_errors(torch.tensor([[3.0, -1.0, 0.5, 0.5]]), "l1").tolist()
+        [0.75]
     """
     signs = torch.where(codes.detach() > 0, 1.0, -1.0).to(codes.dtype)
     if kind == "cosine":
-        return (1 - functional.cosine_similarity(codes, signs, dim=1)).mean()
-    return (codes - signs).abs().mean() if kind == "l1" else (codes - signs).square().mean()
+        return 1 - functional.cosine_similarity(codes, signs, dim=1)
+    gaps = (codes - signs).abs()
+    return gaps.mean(1) if kind == "l1" else gaps.square().mean(1)
