@@ -142,6 +142,7 @@ def shrunk(raw: Raw, size: int) -> tuple[bytes, str]:
         UnreadableImage: it cannot be decoded.
 
     Example:
+        >>> import numpy as np
         >>> content, kind = shrunk(np.zeros((10, 400, 3), np.uint8), 200)
         >>> Image.open(io.BytesIO(content)).size, kind
         ((200, 5), 'image/jpeg')
