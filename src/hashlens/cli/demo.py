@@ -73,7 +73,7 @@ def demo(
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     _say(
         f"Done in {minutes} min {seconds} s. Open {output / 'report' / 'report.html'} in a browser to see plots "
-        "and results.\n\n"
+        f"and results; search in one with\n\n  hashlens serve {output / 'index'}\n\n"
         "Now with your own pictures, one folder for each class:\n\n"
         "  hashlens fit photos/ -o model\n"
         "  hashlens index model photos/ -o index\n"
