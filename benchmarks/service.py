@@ -1,15 +1,16 @@
 """The service: ratios in one run, over HTTP on loopback, with the service in a process of its own.
 
-    python benchmarks/service.py                         # search by id, images from 32 clients, 2 minutes of mixed load
-    python benchmarks/service.py --minutes 10            # as long as the target says
+    python benchmarks/service.py                   # search by id, images from 32 clients, 2 minutes of mixed load
+    python benchmarks/service.py --minutes 10      # as long as the target says
 
-- *Search by id*: an index of random 64-bit codes, one client that asks one question after the other over a connection
-  that stays open, for 10 results with their paths. Beside it the same searches without HTTP, by the catalogue.
-- *Images*: 32 clients that send different images, one after the other, against the encoder alone that gets the same
-  images as one batch, as bytes and without its cache of features. The parts of both runs alternate.
-- *Mixed load*: clients that search by id and by image and fetch thumbnails, while `hashlens index` adds images every
-  minute, or four times in a shorter run. No request may fail; the memory of the service after a tenth of the time
-  (a minute of ten) and at the end are compared.
+- *Search by id*: an index of random 64-bit codes, one client that asks one question after the other over a
+  connection that stays open, for 10 results with their paths. Beside it the same searches without HTTP, by the
+  catalogue.
+- *Images*: 32 clients that send different images, one after the other, against the encoder alone that gets the
+  same images as one batch, as bytes and without its cache of features. The parts of both runs alternate.
+- *Mixed load*: clients that search by id and by image and fetch thumbnails, while `hashlens index` adds images
+  every minute, or four times in a shorter run. No request may fail; the memory of the service after a tenth of the
+  time (a minute of ten) and at the end are compared.
 
 The images are scikit-learn's digits, drawn anew with noise so that no two are the same, at 160 pixels.
 """
