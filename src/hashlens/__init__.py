@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hashlens import centres, classes, cli, codes, engines, methods, metrics, objectives, sources
+    from hashlens import centres, classes, cli, codes, engines, methods, metrics, objectives, service, sources
     from hashlens.catalogue import Catalogue
     from hashlens.engines import HammingIndex
     from hashlens.errors import BadInput
@@ -29,7 +29,9 @@ _HOMES = {
     "open_source": "hashlens.sources",
     "progress_bar": "hashlens.progress",
 }
-_ROOMS = ("centres", "classes", "cli", "codes", "engines", "methods", "metrics", "objectives", "sources")
+_ROOMS = (
+    *("centres", "classes", "cli", "codes", "engines", "methods", "metrics", "objectives", "service", "sources"),
+)
 
 __version__ = "0.1.0"
 
@@ -50,6 +52,7 @@ __all__ = [
     "objectives",
     "open_source",
     "progress_bar",
+    "service",
     "sources",
 ]
 

@@ -11,6 +11,7 @@ import { Viewer } from "./viewer.js";
 import { number, plural, sharpenIfSmall, shortPath } from "./words.js";
 
 const PAGE = 48; // results asked for at a time
+const MOST = 5000; // results that one page can hold and stay quick
 const REMEMBERED = 30; // searches that going back shows at once
 
 const find = (id) => document.querySelector(`#${id}`);
@@ -104,11 +105,12 @@ function question(offset) {
 
 function fill(results, isMore, anew) {
   if (anew) grid.clear();
-  more = isMore;
   grid.add(results);
+  more = isMore && grid.hits.length < MOST;
   viewer.refresh();
   const count = grid.hits.length;
-  if (count) say(`${plural(count, "picture", "pictures")}${more ? ", more below" : ""}`);
+  if (count >= MOST) say(`The nearest ${number(count)} pictures; a label or a smaller distance shows others.`);
+  else if (count) say(`${plural(count, "picture", "pictures")}${more ? ", more below" : ""}`);
   else say("No picture is that near. Move the distance up, or take a label away.");
   reachEnd();
 }
