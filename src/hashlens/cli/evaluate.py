@@ -28,7 +28,7 @@ def evaluate(
     at: Annotated[
         str | None,
         typer.Option(
-            help="Ranking depths, separated by commas; by default 100,1000,all, and 250 with a taxonomy.",
+            help="Ranking depths, separated by commas; by default 10,100,1000,all, and 250 with a taxonomy.",
             show_default=False,
         ),
     ] = None,

@@ -48,7 +48,7 @@ def evaluate(
 
     Args:
         query_codes, database_codes: (Q, ceil(K/8)) and (N, ceil(K/8)) uint8 packed codes, or (·, K) ±1 or
-            continuous codes, of which the signs count.
+            continuous codes, which are rounded to their signs: the figures are those of binary codes.
         query_labels, database_labels: (·,) classes (integers, −1 for none, or strings) or (·, C) multi-hot;
             relevant is what has the same class, or shares a label.
         at: ranking depths; ``None`` is the whole database. A depth beyond N counts the N there are. By default

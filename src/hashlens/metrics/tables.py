@@ -9,6 +9,7 @@ from typing import Any
 from hashlens.metrics.metric import METRICS, Figure
 
 BY_WU_PALMER = "/wup"
+RESCORED = "/rescored"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def figure_tables(report: Mapping[str, Any], headlines: bool = False) -> list[Fi
     tables = []
     for kind in ("relevance", "class distance"):
         columns = [figure for needs, figure in shown if needs == kind and figure.has_depth]
-        suffixes = ("", BY_WU_PALMER) if kind == "class distance" and not headlines else ("",)
+        suffixes = ("", RESCORED) if kind == "relevance" else ("",) if headlines else ("", BY_WU_PALMER)
         tables.append(_by_depth(report, columns, suffixes))
     plain = [figure for _, figure in shown if not figure.has_depth and figure.name in report]
     tables.append(
@@ -79,7 +80,7 @@ def _by_depth(report: Mapping[str, Any], figures: list[Figure], suffixes: tuple[
 
 
 def _heading(name: str) -> str:
-    return name.replace("{k}", "k").replace(BY_WU_PALMER, ", Wu–Palmer")
+    return name.replace("{k}", "k").replace(BY_WU_PALMER, ", Wu–Palmer").replace(RESCORED, ", rescored")
 
 
 def _number(value: float | None) -> str:

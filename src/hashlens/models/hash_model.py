@@ -166,7 +166,7 @@ class HashModel:
 
         Bits that were balanced on the training images need not be so on other images. No labels are used.
         OrthoHash (supplement D.5) lifts retrieval on an unlabelled database this way a lot. Mean and variance
-        are exact over all given items.
+        are exact over all given items. Unlike there, the learnt scale γ and shift β stay.
 
         Args:
             items: as for :meth:`encode`, at least two readable ones.

@@ -18,6 +18,7 @@ from hashlens.progress import Progress
 from hashlens.reports.files import write_figures
 from hashlens.reports.page import Side, result_rows, write_page
 from hashlens.reports.plots import draw_plots
+from hashlens.reports.rescoring import rescored_scores
 from hashlens.reports.unlabelled import write_neighbours
 from hashlens.sources import Source, as_source
 from hashlens.sources.labels import share_numbering
@@ -43,15 +44,16 @@ def write_report(
             judged by the neighbours that features find, and there is no page.
         folder: is made if need be; gets ``metrics.json``; the figures as ``metrics.csv`` and those of every query
             as ``queries.csv``; plots as PNG files; and ``report.html``, which needs no other file.
-        at: ranking depths, see :func:`hashlens.metrics.evaluate`.
+        at: ranking depths, see :func:`hashlens.metrics.evaluate`; 10 besides its own by default.
         taxonomy: of the classes of both sources, see :func:`hashlens.classes.class_distances`; an array of
             distances is in the order of the database's classes, and the queries may have no others.
         progress: tells how far the encoding is, such as :func:`hashlens.progress_bar`; silent by default.
 
     Returns:
-        What :func:`hashlens.metrics.evaluate` returns, and: ``skipped``, items that could not be read, for
-        ``queries`` and ``database``; ``queries_in_database``, the number of queries whose very image stands in
-        the database too; ``notes``, sentences on both; ``model`` and ``sources``.
+        What :func:`hashlens.metrics.evaluate` returns, and: ``precision@10/rescored`` and ``mAP@10/rescored`` of
+        the order in which an index shows results, see :func:`rescored_scores`; ``skipped``, items that could not be
+        read, for ``queries`` and ``database``; ``queries_in_database``, the number of queries whose very image
+        stands in the database too; ``notes``, sentences on both; ``model`` and ``sources``.
 
     Raises:
         BadInput: only one of the sources has labels, nothing in it can be read, or a class is not in the taxonomy.
@@ -87,10 +89,13 @@ def write_report(
         searched.labels[encoded_database.items], searched.class_names,
         asked.labels[encoded_queries.items], asked.class_names,
     )  # fmt: skip
+    if at is None:
+        at = (10, 100, 1000, None) if relations is None else (10, 100, 250, 1000, None)
     found = evaluate(
         encoded_queries.codes, query_labels, encoded_database.codes, database_labels, at,
         relations, classes, model.bits,
     )  # fmt: skip
+    rescored = rescored_scores(encoded_queries, query_labels, encoded_database, database_labels, model.bits)
     threshold = model.network.hash_layer.threshold
     known = set(encoded_database.digests)
     sources = {"queries": asked.name, "database": searched.name}
@@ -98,6 +103,7 @@ def write_report(
         sources["taxonomy"] = str(relations) if isinstance(relations, Taxonomy) else "given distances"
     content = {
         **found,
+        **{name: float(scores.mean()) for name, scores in rescored.items()},
         "codes": found["codes"]
         | {"quantization_error": quantization_error(encoded_database.continuous - threshold)},
         "queries_in_database": sum(digest in known for digest in encoded_queries.digests),
@@ -108,7 +114,7 @@ def write_report(
         "model": {"method": model.method, "bits": model.bits, "fingerprint": model.fingerprint()},
         "sources": sources,
     }
-    report = Report(content | {"notes": _notes(content)}, found.per_query)
+    report = Report(content | {"notes": _notes(content)}, found.per_query | rescored)
     write_figures(report, folder)
     plots = draw_plots(report, folder)
     rows = None
