@@ -9,6 +9,7 @@ from typing import Literal
 from numpy.typing import ArrayLike
 from torch import nn
 
+from hashlens.errors import BadInput
 from hashlens.methods.central_similarity import CentralSimilarityHashing
 from hashlens.methods.method import SEMANTIC, CentreMethod
 from hashlens.methods.orthohash import OrthoHash
@@ -51,6 +52,10 @@ class HashLens(CentreMethod):
         return self._suiting(problem).objective_for(problem)
 
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
+        if paper:
+            raise BadInput(
+                "No paper says how to train HashLens, which combines parts of several; train without it."
+            )
         return self._roomy().settings(finetune, paper)
 
     def _suiting(self, problem: Problem) -> CentreMethod:
