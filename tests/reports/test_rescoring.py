@@ -56,4 +56,4 @@ def test_an_evaluation_tells_both_orders(tmp_path) -> None:
     assert {"precision@10", "precision@10/rescored", "mAP@10", "mAP@10/rescored"} <= set(report)
     assert "mAP@10/worst" in report and report["mAP@10/rescored"] > report["mAP@10"]
     assert report.per_query["mAP@10/rescored"].mean() == pytest.approx(report["mAP@10/rescored"])
-    assert "precision@k, rescored" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "precision@10/rescored" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from hashlens.metrics.metric import METRICS, Figure
 
 BY_WU_PALMER = "/wup"
 RESCORED = "/rescored"
+RESCORED_MEANING = "of the order in which an index shows results: the nearest codes by what rounding lost"
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,11 @@ def figure_tables(report: Mapping[str, Any], headlines: bool = False) -> list[Fi
     tables = []
     for kind in ("relevance", "class distance"):
         columns = [figure for needs, figure in shown if needs == kind and figure.has_depth]
-        suffixes = ("", RESCORED) if kind == "relevance" else ("",) if headlines else ("", BY_WU_PALMER)
+        suffixes = ("", BY_WU_PALMER) if kind == "class distance" and not headlines else ("",)
         tables.append(_by_depth(report, columns, suffixes))
-    plain = [figure for _, figure in shown if not figure.has_depth and figure.name in report]
-    tables.append(
-        FigureTable(
-            ("figure", "value"),
-            tuple((figure.name, _number(report[figure.name])) for figure in plain),
-            {figure.name: figure.meaning for figure in plain},
-        )
-    )
+    plain = {figure.name: figure.meaning for _, figure in shown if not figure.has_depth and figure.name in report}
+    plain |= {name: RESCORED_MEANING for name in report if name.endswith(RESCORED)}
+    tables.append(FigureTable(("figure", "value"), tuple((name, _number(report[name])) for name in plain), plain))
     return [table for table in tables if table.rows]
 
 
@@ -80,7 +76,7 @@ def _by_depth(report: Mapping[str, Any], figures: list[Figure], suffixes: tuple[
 
 
 def _heading(name: str) -> str:
-    return name.replace("{k}", "k").replace(BY_WU_PALMER, ", Wu–Palmer").replace(RESCORED, ", rescored")
+    return name.replace("{k}", "k").replace(BY_WU_PALMER, ", Wu–Palmer")
 
 
 def _number(value: float | None) -> str:
