@@ -382,6 +382,15 @@ def test_what_is_no_index_is_refused(tmp_path: Path, model: HashModel, photos: P
         Catalogue.open(tmp_path / "damaged")
 
 
+def test_a_database_that_vanished_is_missed_and_not_made_anew(catalogue: Catalogue) -> None:
+    query = np.zeros((1, -(-catalogue.bits // 8)), np.uint8)
+    catalogue.search(query)
+    (catalogue.folder / "catalogue.sqlite").unlink()
+    with pytest.raises(BadInput, match="cannot be used"):
+        catalogue.search(query)
+    assert not (catalogue.folder / "catalogue.sqlite").exists()
+
+
 def test_a_missing_model_is_told(catalogue: Catalogue, photos: Path) -> None:
     (catalogue.folder / "model" / "model.safetensors").unlink()
     with pytest.raises(BadInput, match=r"no model\.safetensors"):

@@ -96,10 +96,11 @@ class Database:
         """A connection for the length of a block.
 
         Raises:
-            BadInput: the file is no database, or a damaged one.
+            BadInput: the file is gone, is no database, or a damaged one.
         """
         try:
-            with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as rows:
+            there = f"{self.path.absolute().as_uri()}?mode=rw"  # or an empty database would be made in its place
+            with closing(sqlite3.connect(there, uri=True, timeout=BUSY_SECONDS)) as rows:
                 rows.execute("PRAGMA journal_mode = WAL")
                 yield rows
         except sqlite3.DatabaseError as error:
