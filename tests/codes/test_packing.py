@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -130,8 +132,8 @@ def test_wrong_codes_are_refused_in_a_sentence(codes, bits: int | None, says: st
     assert is_one_sentence(error)
 
 
-@pytest.mark.parametrize("bits", [0, 7, 1025, -8, 8.5])
-def test_code_lengths_out_of_range_are_refused(bits: float) -> None:
+@pytest.mark.parametrize("bits", [0, 7, 1025, -8, 8.5, float("nan"), float("inf"), None, "64"])
+def test_code_lengths_out_of_range_are_refused(bits: Any) -> None:
     with pytest.raises(BadInput, match=str(bits)) as error:
         check_bits(bits)
     assert is_one_sentence(error)

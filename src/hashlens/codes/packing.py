@@ -6,6 +6,8 @@ padded with zero bits to whole bytes. Padding is the same in every code, so it n
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -26,7 +28,7 @@ def check_bits(bits: int) -> int:
         ...
         hashlens.errors.BadInput: A code of 4 bits is out of range; choose from 8 to 1024.
     """
-    if int(bits) != bits or not MINIMUM_BITS <= bits <= MAXIMUM_BITS:
+    if not isinstance(bits, Real) or not MINIMUM_BITS <= bits <= MAXIMUM_BITS or int(bits) != bits:
         raise BadInput(f"A code of {bits} bits is out of range; choose from {MINIMUM_BITS} to {MAXIMUM_BITS}.")
     return int(bits)
 

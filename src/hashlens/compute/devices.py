@@ -17,7 +17,7 @@ def choose_device(device: str | None = None) -> torch.device:
     """``device`` if given ("cpu", "cuda", "cuda:1"), else a GPU where there is one.
 
     Raises:
-        BadInput: PyTorch knows no such device, or it is not there.
+        BadInput: it is neither a processor nor an NVIDIA or AMD GPU that PyTorch sees.
 
     Example:
         >>> choose_device("cpu")
@@ -36,7 +36,9 @@ def choose_device(device: str | None = None) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise BadInput(f"There is no device '{device}'; use cpu, cuda or cuda:N.") from None
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise BadInput(f"There is no device '{device}'; use cpu, cuda or cuda:N.")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise BadInput(f"Device '{device}' is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices.")
     return chosen
@@ -46,7 +48,7 @@ def encoding_device(device: str | None = None) -> torch.device | str:
     """Where backbones run: ``device`` if given, which may be "onnx", else a GPU where there is one, else "fastest".
 
     Raises:
-        BadInput: PyTorch knows no such device, or it is not there.
+        BadInput: as for :func:`choose_device`.
 
     Example:
         >>> encoding_device("onnx"), encoding_device("cpu")
