@@ -104,7 +104,8 @@ def evaluate(
         if graded is not None:
             for kind, graded_groups in enumerate(graded.groups(first, last)):
                 table.add("class distance", first, graded_groups, suffixes[kind])
-                graded_curves[kind] += _in_threads(hierarchical_precisions, graded_groups, curve, 2)[..., 0].sum(0)
+                (scores,) = _in_threads(graded_groups, (hierarchical_precisions, curve, 2))
+                graded_curves[kind] += scores[..., 0].sum(0)
 
     per_query = table.per_query()
     content: dict[str, Any] = {name: float(values.mean()) for name, values in per_query.items()}
@@ -156,7 +157,8 @@ def mean_average_precision(
         if leave_one_out:
             totals[:, 0] -= 1
             relevants[:, 0] -= relevants.sum(1) > 0  # an item with a label is relevant to itself
-        total += float(_in_threads(average_precisions, Groups(totals, relevants), cut, 3)[..., 0].sum())
+        (scores,) = _in_threads(Groups(totals, relevants), (average_precisions, cut, 3))
+        total += float(scores[..., 0].sum())
     return total / compared.queries
 
 
@@ -173,32 +175,33 @@ class _Table:
     def add(self, needs: str, first: int, groups: Groups | GradedGroups, suffix: str = "") -> None:
         """Fill in the scores of queries ``first`` … in all metrics that need these groups."""
         found: dict[str, int] = {}
-        for metric in METRICS.values():
-            if metric.needs != needs:
-                continue
-            for at, scores in self._scores(metric, groups):
+        metrics = [metric for metric in METRICS.values() if metric.needs == needs]
+        depths = [self._depths_of(metric) for metric in metrics]
+        cuts = [np.unique(self._cuts(own), return_inverse=True) for own in depths]
+        tasks = [
+            (metric.function, ascending, len(metric.figures))
+            for metric, (ascending, _) in zip(metrics, cuts, strict=True)
+        ]
+        for metric, own, (_, places), scores in zip(
+            metrics, depths, cuts, _in_threads(groups, *tasks), strict=True
+        ):
+            for at, place in zip(own, places, strict=True):
                 for number, figure in enumerate(metric.figures):
                     name = figure.at(at) + suffix
                     column = self._columns.setdefault(name, np.zeros(self._queries))
-                    column[first : first + len(groups)] = scores[:, number]
+                    column[first : first + len(groups)] = scores[:, place, number]
                     found[name] = self._depths.index(at) if figure.has_depth else len(self._depths)
         for name in sorted(found, key=lambda name: found[name]):  # depth by depth
             self._places.setdefault(name, len(self._places))
 
-    def _scores(
-        self, metric: Metric, groups: Groups | GradedGroups
-    ) -> list[tuple[int | None, NDArray[np.float64]]]:
-        """(Q, F) for every depth at which a metric is reported."""
+    def _depths_of(self, metric: Metric) -> list[int | None]:
+        """The depths at which a metric is reported."""
         if not any(figure.has_depth for figure in metric.figures):
-            wanted: list[int | None] = [None]
-        else:
-            wanted = [k for k in self._depths if metric.whole or k is not None]
-        cuts = [self._size if k is None else min(k, self._size) for k in wanted]
-        ascending, places = np.unique(np.array(cuts, np.int64), return_inverse=True)
-        if not len(ascending):
-            return []
-        scores = _in_threads(metric.function, groups, ascending, len(metric.figures))
-        return [(k, scores[:, place]) for k, place in zip(wanted, places, strict=True)]
+            return [None]
+        return [k for k in self._depths if metric.whole or k is not None]
+
+    def _cuts(self, depths: Sequence[int | None]) -> NDArray[np.int64]:
+        return np.array([self._size if k is None else min(k, self._size) for k in depths], np.int64)
 
     def per_query(self) -> dict[str, NDArray[np.float64]]:
         """All columns."""
@@ -217,7 +220,8 @@ class _Sums:
         self.without_relevant = 0
 
     def add(self, groups: Groups, curve: NDArray[np.int64]) -> None:
-        self.precision_at_k += _in_threads(precisions, groups, curve, 1)[..., 0].sum(0)
+        (scores,) = _in_threads(groups, (precisions, curve, 1))
+        self.precision_at_k += scores[..., 0].sum(0)
         found, hits = groups.totals.cumsum(1), groups.relevants.cumsum(1)
         self.precision_at_radius += (hits / np.maximum(found, 1)).sum(0)
         self.recall_at_radius += (hits / np.maximum(hits[:, -1:], 1)).sum(0)
@@ -249,13 +253,16 @@ class _Sums:
 
 
 def _in_threads(
-    function: Any, groups: Groups | GradedGroups, depths: NDArray[np.int64], figures: int
-) -> NDArray[np.float64]:
-    """(Q, M, F) scores of a metric's function."""
-    scores = np.empty((len(groups), len(depths), figures))
+    groups: Groups | GradedGroups, *tasks: tuple[Any, NDArray[np.int64], int]
+) -> list[NDArray[np.float64]]:
+    """(Q, M, F) scores for each metric's function, its (M,) depths and the number F of its figures."""
+    scores = [np.empty((len(groups), len(depths), figures)) for _, depths, figures in tasks]
 
     def score(start: int, stop: int) -> None:
-        scores[start:stop] = function(groups[start:stop], depths)
+        part = groups[start:stop]
+        for (function, depths, _), found in zip(tasks, scores, strict=True):
+            if len(depths):
+                found[start:stop] = function(part, depths)
 
     run_in_threads(score, even_slices(len(groups), TASKS_PER_THREAD * available_threads()))
     return scores
