@@ -45,7 +45,8 @@ def compare(
     with model.encoder() as encoder:
         asked, searched = encoder.all(queries), encoder.all(database)
     plain = hl.evaluate(asked.codes, queries.labels, searched.codes, database.labels, at=(10,), bits=bits)
-    rescored = rescored_scores(asked, queries.labels, searched, database.labels, bits)
+    index = hl.HammingIndex.build(searched.codes, bits)
+    rescored = rescored_scores(asked, queries.labels, searched, database.labels, index)
     figures = [
         score
         for name in ("precision@10", "mAP@10")

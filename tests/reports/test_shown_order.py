@@ -34,7 +34,8 @@ def test_the_hundred_nearest_are_ordered_by_details(size: int, multi_label: bool
     asked, labels = random.integers(-1, 3, 15), random.integers(-1, 3, size)
     if multi_label:
         asked, labels = random.random((15, 4)) < 0.3, random.random((size, 4)) < 0.3
-    found = rescored_scores(queries, asked, database, labels, BITS)
+    index = hl.HammingIndex.build(database.codes, BITS)
+    found = rescored_scores(queries, asked, database, labels, index)
     for query in range(15):
         apart = ((queries.continuous[query] > 0) != (database.continuous > 0)).sum(1)
         near = sorted(range(size), key=lambda item: (apart[item], item))[:100]

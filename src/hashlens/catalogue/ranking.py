@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.codes import detail_cosines
+from hashlens.codes import detail_order
 
 OVERSAMPLING, FEWEST_CANDIDATES = 10, 100  # results for each one asked for that are ordered by their details
 
@@ -73,7 +73,7 @@ def _by_details(rows: sqlite3.Connection, ids: NDArray[np.int64], detail: NDArra
     if len(known) < len(ids):
         return np.arange(len(ids))
     stored = np.stack([known[image] for image in ids.tolist()]) if len(ids) else np.empty((0, len(detail)), np.int8)
-    return np.argsort(-detail_cosines(detail, stored), kind="stable")
+    return detail_order(detail, stored)
 
 
 def details_of(rows: sqlite3.Connection, ids: Sequence[int]) -> dict[int, NDArray[np.int8]]:

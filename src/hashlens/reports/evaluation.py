@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from hashlens.classes import Taxonomy, class_distances, open_relations
+from hashlens.engines import HammingIndex
 from hashlens.errors import BadInput
 from hashlens.metrics import Report, evaluate
 from hashlens.metrics.code_statistics import quantization_error
@@ -95,7 +96,8 @@ def write_report(
         encoded_queries.codes, query_labels, encoded_database.codes, database_labels, at,
         relations, classes, model.bits,
     )  # fmt: skip
-    rescored = rescored_scores(encoded_queries, query_labels, encoded_database, database_labels, model.bits)
+    index = HammingIndex.build(encoded_database.codes, model.bits)
+    rescored = rescored_scores(encoded_queries, query_labels, encoded_database, database_labels, index)
     threshold = model.network.hash_layer.threshold
     known = set(encoded_database.digests)
     sources = {"queries": asked.name, "database": searched.name}
@@ -122,7 +124,7 @@ def write_report(
         rows = result_rows(
             Side(asked, encoded_queries.items, encoded_queries.codes, query_labels),
             Side(searched, encoded_database.items, encoded_database.codes, database_labels),
-            model.bits,
+            index,
             None if relations is None else class_distances(relations, classes),
         )
     write_page(folder / PAGE_FILE, _facts(model, report), report, plots, rows)

@@ -65,11 +65,16 @@ class ResultRow:
 
 
 def result_rows(
-    queries: Side, database: Side, bits: int, class_distance: NDArray[np.float64] | None = None, seed: int = 0
+    queries: Side,
+    database: Side,
+    index: HammingIndex,
+    class_distance: NDArray[np.float64] | None = None,
+    seed: int = 0,
 ) -> tuple[list[ResultRow], list[ResultRow]]:
     """Result grids: queries drawn at random, and of those drawn the ones with the fewest right answers.
 
     Args:
+        index: of the codes of the database, by their position.
         class_distance: (C, C) by label number, to show how wrong a wrong answer is.
 
     Returns:
@@ -77,7 +82,6 @@ def result_rows(
     """
     random = np.random.default_rng(seed)
     drawn = random.permutation(len(queries.codes))[:SAMPLED_QUERIES]
-    index = HammingIndex.build(database.codes, bits)
     distances, found = index.search(queries.codes[drawn], NEIGHBOURS)
     relevant = relevant_results(queries.labels[drawn], database.labels[found])
 
