@@ -26,7 +26,7 @@ from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.registry import Registry
 from hashlens.sources import FeatureArray
 from hashlens.sources.locations import Locations
-from refusals import is_one_sentence
+from refusals import is_one_sentence, wrong_requests
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -288,16 +288,7 @@ class TestEngine:
         added("numpy_engine")
         engine = hl.engines.open("numpy:codes.npz", 16)
         engine.add(np.zeros((3, 2), np.uint8), [5, 7, 9])
-        for ask in (
-            lambda: engine.add(np.zeros((2, 2), np.uint8), [1, 1]),
-            lambda: engine.add(np.zeros((2, 2), np.uint8), [1]),
-            lambda: engine.add(np.zeros((1, 3), np.uint8), [1]),
-            lambda: engine.remove([5, 6]),
-            lambda: engine.search(np.zeros((1, 3), np.uint8)),
-            lambda: engine.search(np.zeros((1, 2), np.uint8), 0),
-            lambda: engine.within(np.zeros((1, 2), np.uint8), -1),
-            lambda: hl.engines.open("numpy:nothing.npz"),
-        ):
+        for ask in (*wrong_requests(engine), lambda: hl.engines.open("numpy:nothing.npz")):
             with pytest.raises(hl.BadInput) as refusal:
                 ask()
             assert is_one_sentence(refusal)

@@ -16,7 +16,7 @@ from hashlens import engines
 from hashlens.codes import pack, unpack
 from hashlens.engines import ENGINES, HammingIndex, SearchEngine
 from hashlens.errors import BadInput
-from refusals import is_one_sentence
+from refusals import is_one_sentence, wrong_requests
 
 # How each engine is opened for a test, from a folder of its own.
 ADDRESSES: dict[str, Callable[[Path], str]] = {"hamming": lambda folder: str(folder / "codes")}
@@ -105,15 +105,7 @@ def test_any_order_of_changes(
 def test_wrong_requests_are_refused_and_change_nothing(name: str, tmp_path: Path) -> None:
     engine = engines.open(ADDRESSES[name](tmp_path), 16)
     engine.add(np.zeros((3, 2), np.uint8), [5, 7, 9])
-    for ask in (
-        lambda: engine.add(np.zeros((2, 2), np.uint8), [1, 1]),
-        lambda: engine.add(np.zeros((2, 2), np.uint8), [1]),
-        lambda: engine.add(np.zeros((1, 3), np.uint8), [1]),
-        lambda: engine.remove([5, 6]),
-        lambda: engine.search(np.zeros((1, 3), np.uint8)),
-        lambda: engine.search(np.zeros((1, 2), np.uint8), 0),
-        lambda: engine.within(np.zeros((1, 2), np.uint8), -1),
-    ):
+    for ask in wrong_requests(engine):
         with pytest.raises(BadInput) as error:
             ask()
         assert is_one_sentence(error)

@@ -24,7 +24,7 @@ from hashlens.objectives import (
     EmpiricalDivergence,
     Problem,
 )
-from refusals import is_one_sentence
+from refusals import UNPUBLISHED, is_one_sentence
 
 CLASSES, BITS = 6, 24
 DISTANCES = 0.25 + 0.75 * np.abs(np.subtract.outer(np.arange(CLASSES) // 2, np.arange(CLASSES) // 2)) / 2
@@ -200,9 +200,6 @@ def test_what_methods_need() -> None:
     assert OrthoHash(centres="semantic", similarity="class-means", taxonomy_weight=0.5).needs_distance
     assert not OrthoHash(similarity="taxonomy").needs_distance
     assert not OrthoHash(centres="semantic", similarity=np.eye(CLASSES)).needs_distance
-
-
-UNPUBLISHED = ("shrewd", "hashlens", "hashlens-taxonomy")
 
 
 @pytest.mark.parametrize("name", UNPUBLISHED)

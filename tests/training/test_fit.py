@@ -35,7 +35,7 @@ from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.sources import FeatureArray, open_source
 from hashlens.training import discard_checkpoints, fit
 from hashlens.training.split import hold_out
-from refusals import is_one_sentence
+from refusals import UNPUBLISHED, is_one_sentence
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 70), "grey": (120, 120, 125), "red": (200, 50, 40)}
 
@@ -88,9 +88,6 @@ DIGIT_TREE = Taxonomy.from_edges(
     [("digit", "round"), ("digit", "straight"), *(("round", f"digit {n}") for n in (0, 3, 5, 6, 8, 9))]
     + [("straight", f"digit {n}") for n in (1, 2, 4, 7)]
 )
-
-
-UNPUBLISHED = ("shrewd", "hashlens", "hashlens-taxonomy")
 
 
 @pytest.mark.parametrize(
