@@ -99,6 +99,16 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
         temporary.write_bytes(text + b"\n")
 
 
+def as_shown(text: object) -> str:
+    """Text that can be written anywhere: bytes of a file's name that are no UTF-8 become �.
+
+    Example:
+        >>> as_shown(os.fsdecode(bytes([0x63, 0xE9])))
+        'c�'
+    """
+    return str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

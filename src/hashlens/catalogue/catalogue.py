@@ -108,12 +108,42 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Ties:
+    """How many images stand where a list of results ends.
+
+    Attributes:
+        distance: the largest of the results.
+        shown: how many of the results are at that distance.
+        images: how many images that may be found are.
+
+    Example:
+        >>> Ties(distance=3, shown=2, images=1200).sentence
+        '1,200 images are at distance 3, the largest shown; 2 of them are shown.'
+    """
+
+    distance: int
+    shown: int
+    images: int
+
+    @property
+    def sentence(self) -> str:
+        """What a reader should know; empty if nothing is left out."""
+        if self.images <= self.shown:
+            return ""
+        return (
+            f"{self.images:,} images are at distance {self.distance}, the largest shown; {self.shown:,} of them "
+            f"{'is' if self.shown == 1 else 'are'} shown."
+        )
+
+
+@dataclass(frozen=True)
 class Answers:
     """What a search with images found.
 
     Attributes:
         answers: for every image that could be read where it is, and its hits.
         skipped: the others.
+        ties: for every answer, how many images are as far away as the farthest hit.
 
     Example:
         >>> found = Answers([("query.jpg", [Hit(1, 4, "photos/cat/7.jpg", ("cat",), id=12)])], skipped=[])
@@ -123,6 +153,7 @@ class Answers:
 
     answers: list[tuple[str, list[Hit]]]
     skipped: list[Skipped]
+    ties: list[Ties] = field(default_factory=list)
 
 
 class Catalogue:
@@ -509,6 +540,7 @@ class Catalogue:
         """
         answers: list[tuple[str, list[Hit]]] = []
         skipped: list[Skipped] = []
+        ties: list[Ties] = []
         with self.model().encoder(device) as encoder:
             for source in map(as_source, items):
                 for batch in encoder.batches(source):
@@ -517,7 +549,20 @@ class Catalogue:
                     found = self.search(batch.codes, k, labels, details=details) if len(batch.items) else []
                     queries = [source.location(int(item)) for item in batch.items]
                     answers += zip(queries, found, strict=True)
-        return Answers(answers, skipped)
+                    ties += self._ties(batch.codes, found, labels)
+        return Answers(answers, skipped, ties)
+
+    def _ties(self, codes: NDArray[np.uint8], found: Sequence[Sequence[Hit]], labels: Sequence[str]) -> list[Ties]:
+        """How many images are as far from each query as the farthest of its hits."""
+        ties = []
+        with self._up_to_date() as (rows, engine):
+            allow = self._labelled(rows, labels)
+            for code, hits in zip(codes, found, strict=True):
+                distances = [hit.distance for hit in hits]
+                farthest = max(distances, default=0)
+                (near,), _ = engine.within(code[None], farthest, allow)
+                ties.append(Ties(farthest, distances.count(farthest), int(np.count_nonzero(near == farthest))))
+        return ties
 
     def search_paths(
         self,

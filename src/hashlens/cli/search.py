@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hashlens.cli.arguments import EncodingDevice
-from hashlens.cli.tables import print_results
+from hashlens.cli.messages import log
+from hashlens.cli.pages import new_page, open_page, this_command
+from hashlens.cli.tables import print_json, print_results
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
 
@@ -34,6 +35,10 @@ def search(
         ),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with the pictures, which needs no other file.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open that page in the browser.")] = False,
     device: EncodingDevice = None,
 ) -> None:
     """Find the images in an index that are most like the given ones."""
@@ -42,13 +47,27 @@ def search(
     from hashlens.sources.reading import tell_skipped
 
     sources = [open_source(image) for image in images]
-    found = Catalogue.open(index).search_images(sources, k, labels or (), device, rescore)
-    answers = [{"query": query, "results": [vars(hit) for hit in hits]} for query, hits in found.answers]
+    catalogue = Catalogue.open(index)
+    found = catalogue.search_images(sources, k, labels or (), device, rescore)
+    answers = [
+        {"query": query, "results": [vars(hit) for hit in hits], "at_largest_distance": ties.images}
+        for (query, hits), ties in zip(found.answers, found.ties, strict=True)
+    ]
     if as_json:
-        print(json.dumps(answers, indent=2, ensure_ascii=False))
+        print_json(answers)
     else:
-        for answer in answers:
+        for answer, ties in zip(answers, found.ties, strict=True):
             print_results(answer)
+            if ties.sentence:
+                print(ties.sentence)
     tell_skipped(found.skipped)
     if not answers:
         raise BadInput("None of the given images can be read.")
+    if html is not None or show:
+        from hashlens.reports.results import write_results
+
+        page = html or new_page("results.html")
+        write_results(page, catalogue, found, this_command())
+        log.info("Wrote %s.", page)
+        if show:
+            open_page(page)

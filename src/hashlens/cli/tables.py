@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hashlens.files import as_shown
+
 if TYPE_CHECKING:
     from hashlens.classes import Sense
+
+UNBROKEN = 10_000  # columns
 
 
 def print_metrics(report: Mapping[str, Any]) -> None:
@@ -29,14 +35,24 @@ def print_results(answer: Mapping[str, Any]) -> None:
     """The results of one search: ``query`` and ``results``, a list of dictionaries made from hits."""
     from rich.table import Table
 
-    table = Table(title=answer["query"], title_justify="left")
+    _print(_path(answer["query"]))
+    table = Table()
     table.add_column("rank", justify="right")
     table.add_column("distance", justify="right")
     table.add_column("label")
     table.add_column("path", overflow="fold")
     for hit in answer["results"]:
-        table.add_row(str(hit["rank"]), str(hit["distance"]), ", ".join(hit["labels"]), hit["path"])
+        label = as_shown(", ".join(hit["labels"]))
+        table.add_row(str(hit["rank"]), str(hit["distance"]), label, _path(hit["path"]))
     _print(table)
+
+
+def print_json(content: Any) -> None:
+    """JSON for programs; names of files that are no UTF-8 keep their bytes as escapes."""
+    try:
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+    except UnicodeEncodeError:
+        print(json.dumps(content, indent=2))
 
 
 def print_senses(senses: Iterable[Sense]) -> None:
@@ -62,7 +78,21 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     _print(table)
 
 
-def _print(table: Any) -> None:
+def _path(location: str) -> Any:
+    """A path that terminals which can show as a link, and a word if it leads nowhere."""
+    from rich.style import Style
+    from rich.text import Text
+
+    from hashlens.sources.locations import file_of, is_gone
+
+    file = file_of(location)
+    text = Text(as_shown(location), Style(link=file.absolute().as_uri()) if file else "")
+    return text.append(" (gone)", "bold") if is_gone(location) else text
+
+
+def _print(shown: Any) -> None:
     from rich.console import Console
 
-    Console(highlight=False, markup=False).print(table)
+    # What goes into a file or a pipe is read by programs and by people with wide windows: no line is broken.
+    width = None if sys.stdout.isatty() else UNBROKEN
+    Console(highlight=False, markup=False, width=width).print(shown, soft_wrap=width is not None)

@@ -72,6 +72,30 @@ class Locations:
         return self._opened[table][1:]
 
 
+def file_of(location: str) -> Path | None:
+    """The file that an item is in, an image or a table, if that is there.
+
+    Example:
+        >>> print(file_of("/nowhere/7.jpg"), file_of("digits:test#7"))
+        None None
+    """
+    table = location.rpartition(SEPARATOR)[0]
+    for path in (location, table, table.rpartition(":")[0]):  # of a split, the table
+        if path and _is_file(path):
+            return Path(path)
+    return None
+
+
+def is_gone(location: str) -> bool:
+    """Whether what an item was in is no more; what was never in a file, such as a named set, is always there.
+
+    Example:
+        >>> is_gone("/nowhere/7.jpg"), is_gone("digits:test#7")
+        (True, False)
+    """
+    return Path(location).is_absolute() and file_of(location) is None
+
+
 def _is_file(path: str) -> bool:
     try:
         return Path(path).is_file()
