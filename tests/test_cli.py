@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -114,18 +115,23 @@ def test_same_seed_same_model(run, photos: Path, tmp_path: Path) -> None:
 
 
 class Links(HTMLParser):
-    """Everything that a page would fetch, and the frames of its results."""
+    """Everything that a page would fetch, the frames of its results, and where they lead."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sources: list[str] = []
         self.frames: list[str] = []
+        self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = dict(attributes)
-        self.sources += [given[name] or "" for name in ("src", "href") if name in given]
-        if tag == "figure":
-            self.frames.append(given["class"] or "")
+        self.sources += [given[name] or "" for name in ("src", "href") if name in given and tag != "a"]
+        if tag == "a":
+            self.links.append(given["href"] or "")
+        if tag == "img":
+            assert given["alt"]
+        if tag == "figure" and given.get("class"):
+            self.frames.append(str(given["class"]).removeprefix("picture "))
 
 
 def test_evaluate(run, photos: Path, model: Path, tmp_path: Path) -> None:
@@ -154,15 +160,29 @@ def test_evaluate(run, photos: Path, model: Path, tmp_path: Path) -> None:
     )
     assert metrics["skipped"]["queries"] == ["2/cut.png: " + metrics["skipped"]["queries"][0].split(": ", 1)[1]]
 
-    page = (report / "report.html").read_text()
+    page = (report / "report.html").read_text().replace("<wbr>", "")
     links = Links()
     links.feed(page)
     assert links.sources
     assert all(source.startswith("data:image/") for source in links.sources)
     assert links.frames.count("query") == 16
     assert links.frames.count("relevant") + links.frames.count("irrelevant") == 160
+    assert len(links.links) == 176 and all(link.startswith(photos.as_uri()) for link in links.links)
+    assert f"HashLens {hl.__version__}" in page and "seed 0" in page and "hashlens evaluate" in page
+    assert metrics["baselines"]["meaning"] in page and metrics["baselines"]["meaning"] in output
+    assert metrics["baselines"]["figures"]["chance"]["mAP@all"] < 0.3
+    by_class = list(csv.DictReader((report / "classes.csv").read_text().splitlines()))
+    assert [row["class"] for row in by_class] == [row["class"] for row in metrics["classes"]]
+    assert sum(int(row["queries"]) for row in by_class) == 20
     assert "cannot be read" in page or "could not be read" in page
-    for plot in ("precision_recall", "precision_at_k", "distances", "bit_balance"):
+    for plot in (
+        "precision_recall",
+        "precision_recall_by_rank",
+        "classes",
+        "precision_at_k",
+        "distances",
+        "bit_balance",
+    ):
         assert (report / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -240,7 +240,8 @@ def test_default_depths_and_their_keys() -> None:
     depths = [f"{score}@{k}" for k in ("100", "1000") for score in ("precision", "recall")]
     rest = ["precision@radius2", "curves", "codes", "queries", "database", "bits", "queries_without_relevant"]
     assert sorted(report) == sorted(scores + depths + rest)
-    assert set(report["curves"]) == {"precision_recall", "precision_at_k", "distances"}
+    curves = {"precision_recall", "precision_recall_by_rank", "precision_at_k", "distances"}
+    assert set(report["curves"]) == curves
     assert report["recall@100"] == 1
 
 

@@ -9,7 +9,8 @@ import typer
 
 from hashlens.cli.arguments import EncodingDevice, Relations
 from hashlens.cli.messages import log
-from hashlens.cli.tables import print_facts, print_metrics
+from hashlens.cli.pages import this_command
+from hashlens.cli.tables import print_comparison, print_facts, print_metrics
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
@@ -33,6 +34,7 @@ def evaluate(
         ),
     ] = None,
     taxonomy: Relations = None,
+    seed: Annotated[int, typer.Option(help="Of the queries that are drawn for the page and for comparison.")] = 0,
     device: EncodingDevice = None,
     judgements: Annotated[
         Path | None,
@@ -63,9 +65,12 @@ def evaluate(
         at=depths,
         device=device,
         taxonomy=taxonomy,
+        seed=seed,
+        command=this_command(),
         progress=progress_bar,
     )
     print_metrics(report)
+    print_comparison(report)
     for note in report["notes"]:
         log.warning("%s", note)
     for one in [*report["skipped"]["queries"], *report["skipped"]["database"]]:

@@ -11,24 +11,43 @@ from hashlens.files import as_shown
 
 if TYPE_CHECKING:
     from hashlens.classes import Sense
+    from hashlens.metrics.tables import FigureTable
 
 UNBROKEN = 10_000  # columns
 
 
 def print_metrics(report: Mapping[str, Any]) -> None:
     """The main figures of :func:`hashlens.metrics.evaluate`."""
-    from rich.table import Table
-
     from hashlens.metrics.tables import figure_tables
 
     for found in figure_tables(report, headlines=True):
-        table = Table(*found.columns)
-        for row in found.rows:
-            table.add_row(*row)
-        _print(table)
+        _print_table(found)
     by_features = {name: value for name, value in report.items() if name.startswith(("neighbours@", "chance@"))}
     if by_features:
         print_facts(by_features)
+
+
+def print_comparison(report: Mapping[str, Any]) -> None:
+    """Which classes are found well, and what the figures mean beside those of other means."""
+    from hashlens.reports.baselines import baseline_table
+    from hashlens.reports.by_class import class_tables
+
+    if "baselines" in report:
+        for title, found in class_tables(report).items():
+            _print_table(found, title)
+        _print_table(baseline_table(report["baselines"]), "On the same data")
+        print(report["baselines"]["meaning"])
+
+
+def _print_table(found: FigureTable, title: str = "") -> None:
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left")
+    for place, column in enumerate(found.columns):
+        table.add_column(column, justify="right" if found.is_number(place) else "left")
+    for row in found.rows:
+        table.add_row(*map(as_shown, row))
+    _print(table)
 
 
 def print_results(answer: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from hashlens.metrics.code_statistics import code_statistics
 from hashlens.metrics.hierarchical import GradedComparison, hierarchical_precisions
 from hashlens.metrics.histograms import TASKS_PER_THREAD, Comparison
 from hashlens.metrics.metric import METRICS, GradedGroups, Groups, Metric
-from hashlens.metrics.precision import precisions
+from hashlens.metrics.precision import precisions, recalls
 from hashlens.metrics.relevance import relevance
 from hashlens.metrics.report import Report
 
@@ -64,7 +64,8 @@ def evaluate(
         one (their meanings stand in ``docs/metrics.md``); those that need class distances only with ``taxonomy``,
         and again by Wu–Palmer similarity under a name that ends in ``/wup``, unless ``taxonomy`` is a matrix of
         distances.
-        Besides: ``curves``: ``precision_recall`` over distance thresholds, ``precision_at_k``, ``distances``
+        Besides: ``curves``: ``precision_recall_by_rank`` over the first k of the ranking, as papers draw it;
+        ``precision_recall`` over distance thresholds, ``precision_at_k``, ``distances``
         of relevant and irrelevant pairs, and ``hierarchical_precision_at_k`` with ``taxonomy``.
         ``codes``: the database's :func:`code_statistics`. ``queries``, ``database``, ``bits``, and
         ``queries_without_relevant`` (queries with nothing to find; they count as 0).
@@ -86,7 +87,8 @@ def evaluate(
     compared = Comparison(queries, database, bits, relevance(query_labels, database_labels))
     curve = _curve_depths(compared.size, max([1000, *(k for k in depths if k is not None)]))
     table = _Table(depths, compared.queries, compared.size)
-    sums = _Sums(bits + 1, len(curve))
+    ranks = _curve_depths(compared.size, compared.size)
+    sums = _Sums(bits + 1, len(curve), len(ranks))
     suffixes: list[str] = []
     graded = None
     if taxonomy is not None:
@@ -100,7 +102,7 @@ def evaluate(
         last = min(first + QUERIES_AT_ONCE, compared.queries)
         groups = Groups(*compared.histograms(first, last))
         table.add("relevance", first, groups)
-        sums.add(groups, curve)
+        sums.add(groups, curve, ranks)
         if graded is not None:
             for kind, graded_groups in enumerate(graded.groups(first, last)):
                 table.add("class distance", first, graded_groups, suffixes[kind])
@@ -109,7 +111,7 @@ def evaluate(
 
     per_query = table.per_query()
     content: dict[str, Any] = {name: float(values.mean()) for name, values in per_query.items()}
-    content["curves"] = sums.curves(curve, compared.queries)
+    content["curves"] = sums.curves(curve, ranks, compared.queries)
     if graded is not None:
         means = {SIMILARITIES[suffix]: row.tolist() for suffix, row in zip(suffixes, graded_curves, strict=True)}
         for name, row in means.items():
@@ -211,17 +213,21 @@ class _Table:
 class _Sums:
     """Sums over queries of what the curves and statistics tell."""
 
-    def __init__(self, levels: int, points: int) -> None:
+    def __init__(self, levels: int, points: int, ranks: int) -> None:
         self.precision_at_k = np.zeros(points)
+        self.precision_at_rank, self.recall_at_rank = np.zeros((2, ranks))
         self.precision_at_radius = np.zeros(levels)
         self.recall_at_radius = np.zeros(levels)
         self.total = np.zeros(levels, np.int64)
         self.relevant = np.zeros(levels, np.int64)
         self.without_relevant = 0
 
-    def add(self, groups: Groups, curve: NDArray[np.int64]) -> None:
-        (scores,) = _in_threads(groups, (precisions, curve, 1))
-        self.precision_at_k += scores[..., 0].sum(0)
+    def add(self, groups: Groups, curve: NDArray[np.int64], ranks: NDArray[np.int64]) -> None:
+        scores = _in_threads(groups, (precisions, curve, 1), (precisions, ranks, 1), (recalls, ranks, 1))
+        at_k, at_rank, recall = (found[..., 0].sum(0) for found in scores)
+        self.precision_at_k += at_k
+        self.precision_at_rank += at_rank
+        self.recall_at_rank += recall
         found, hits = groups.totals.cumsum(1), groups.relevants.cumsum(1)
         self.precision_at_radius += (hits / np.maximum(found, 1)).sum(0)
         self.recall_at_radius += (hits / np.maximum(hits[:, -1:], 1)).sum(0)
@@ -229,9 +235,14 @@ class _Sums:
         self.relevant += groups.relevants.sum(0)
         self.without_relevant += int((hits[:, -1] == 0).sum())
 
-    def curves(self, curve: NDArray[np.int64], queries: int) -> dict[str, Any]:
+    def curves(self, curve: NDArray[np.int64], ranks: NDArray[np.int64], queries: int) -> dict[str, Any]:
         levels = list(range(len(self.total)))
         return {
+            "precision_recall_by_rank": {
+                "k": ranks.tolist(),
+                "precision": (self.precision_at_rank / queries).tolist(),
+                "recall": (self.recall_at_rank / queries).tolist(),
+            },
             "precision_recall": {
                 "radius": levels,
                 "precision": (self.precision_at_radius / queries).tolist(),

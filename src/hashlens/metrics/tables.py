@@ -31,6 +31,11 @@ class FigureTable:
     rows: tuple[tuple[str, ...], ...]
     meanings: Mapping[str, str]
 
+    def is_number(self, column: int) -> bool:
+        """Whether a column holds numbers."""
+        texts = [row[column].rstrip("%").replace(",", "").replace(".", "", 1) for row in self.rows]
+        return any(texts) and all(text.isdecimal() or text in ("", "all") for text in texts)
+
 
 def figure_tables(report: Mapping[str, Any], headlines: bool = False) -> list[FigureTable]:
     """Tables of the figures of a report: by relevance, by class distance, those without a depth.

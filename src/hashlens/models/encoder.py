@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Encoded:
         details: (n, K) int8, what rounding loses, see :func:`hashlens.codes.as_details`.
         digests: n content digests.
         skipped: the other items.
+        features: (n, D) float32 that the codes come from; ``None`` where nobody asked to keep them.
 
     Example:
         >>> import hashlens as hl
@@ -59,6 +60,7 @@ class Encoded:
     details: NDArray[np.int8]
     digests: list[bytes]
     skipped: list[Skipped]
+    features: NDArray[np.float32] | None = None
 
 
 class Encoder:
@@ -132,21 +134,23 @@ class Encoder:
         """Continuous codes, (n, K) float32, that a call rounds and packs; arguments and errors as there."""
         return self.readable(items).continuous
 
-    def all(self, items: Any, description: str = "Encoding") -> Encoded:
+    def all(self, items: Any, description: str = "Encoding", features: bool = False) -> Encoded:
         """Codes of a whole source, and what could not be read.
 
         Args:
             description: of the progress.
+            features: keep the features too.
 
         Raises:
             BadInput: as for a call.
         """
         source = as_source(items)
         nothing = np.empty((0, self.bits), np.float32)
-        found = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), as_details(nothing), [], [])]
+        no_features = np.empty((0, self._network.hidden_layers.in_features), np.float32)
+        found = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), as_details(nothing), [], [], no_features)]
         with self._progress(description, len(source)) as advance:
             for batch in self.batches(source):
-                found.append(batch)
+                found.append(batch if features else replace(batch, features=None))
                 advance(len(batch.items) + len(batch.skipped))
         skipped = [one for batch in found for one in batch.skipped]
         if len(skipped) == len(source) > 0:
@@ -158,6 +162,7 @@ class Encoder:
             np.concatenate([batch.details for batch in found]),
             [digest for batch in found for digest in batch.digests],
             skipped,
+            np.concatenate([batch.features for batch in found if batch.features is not None]) if features else None,
         )
 
     def readable(self, items: Any) -> Encoded:
@@ -186,7 +191,8 @@ class Encoder:
                     continuous = self._network.codes_of(features).cpu().numpy()
             threshold = self._network.hash_layer.threshold
             codes, details = pack(continuous, threshold), as_details(continuous, threshold)
-            yield Encoded(batch.items, continuous, codes, details, batch.digests, batch.skipped)
+            values = batch.values if len(batch.items) else None
+            yield Encoded(batch.items, continuous, codes, details, batch.digests, batch.skipped, values)
 
     def projections(self, items: Any) -> Iterator[NDArray[np.float64]]:
         """What the linear part of the hash layer gives, (n, K), batch by batch: codes before their last shape."""

@@ -63,7 +63,7 @@ def write_codebook(
         (['H.npy', 'H.png'], 16)
     """
     names = _class_names(source) if source else None
-    followed = _similarity(similarity, taxonomy, names)
+    followed, names = _similarity(similarity, taxonomy, names)
     known = len(followed) if followed is not None else len(names) if names else None
     if known is not None and classes not in (None, known):
         raise BadInput(f"--classes is {classes}, but there are {known} classes; leave it out.")
@@ -76,7 +76,7 @@ def write_codebook(
     files = path.with_suffix(".npy"), path.with_suffix(".png")
     with replacing(files[0]) as temporary:
         np.save(temporary, codebook)
-    draw_codebook(codebook, followed, files[1])
+    draw_codebook(codebook, followed, files[1], names)
     return (quality(codebook, followed) if classes > 1 else {}), files
 
 
@@ -89,19 +89,21 @@ def _class_names(source: str) -> tuple[str, ...]:
 
 def _similarity(
     similarity: Path | None, taxonomy: str | None, names: tuple[str, ...] | None
-) -> NDArray[np.float64] | None:
-    """(C, C) from a file or a taxonomy, in the order of the class names or, without them, of the file."""
+) -> tuple[NDArray[np.float64] | None, tuple[str, ...] | None]:
+    """(C, C) from a file or a taxonomy, in the order of the names or, without them, of the file; and names."""
     if similarity and taxonomy:
         raise BadInput("Centres follow either a similarity or a taxonomy; leave one of them out.")
     if similarity and similarity.suffix == ".csv":
-        return read_similarity(similarity, names or similarity_class_names(similarity))
+        names = names or tuple(similarity_class_names(similarity))
+        return read_similarity(similarity, names), names
     if similarity:
-        return check_similarity(read_array(similarity, "a class similarity"), len(names) if names else None)
+        matrix = read_array(similarity, "a class similarity")
+        return check_similarity(matrix, len(names) if names else None), names
     if not taxonomy:
-        return None
+        return None, names
     if names is None and taxonomy in ("wordnet", "folders"):
         raise BadInput(f"Say whose classes {taxonomy} is to relate with --source, or give a file of a taxonomy.")
     if names is not None:
-        return taxonomy_similarity(taxonomy, names)
+        return taxonomy_similarity(taxonomy, names), names
     tree = read_taxonomy(taxonomy)
-    return taxonomy_similarity(tree, tree.leaves)
+    return taxonomy_similarity(tree, tree.leaves), tuple(tree.leaves)

@@ -16,15 +16,19 @@ from hashlens.metrics import Report, evaluate
 from hashlens.metrics.code_statistics import quantization_error
 from hashlens.models import HashModel
 from hashlens.progress import Progress
+from hashlens.reports.baselines import FEATURE_BYTES, compare_with_baselines
+from hashlens.reports.by_class import confusions, most_confused, scores_by_class, shares_of, write_classes
 from hashlens.reports.files import write_figures
 from hashlens.reports.page import Side, result_rows, write_page
-from hashlens.reports.plots import draw_plots
-from hashlens.reports.rescoring import rescored_scores
+from hashlens.reports.pictures import made_by
+from hashlens.reports.plots import MOST_NAMED, draw_plots
+from hashlens.reports.rescoring import rescored_scores, shown_items
 from hashlens.reports.unlabelled import write_neighbours
 from hashlens.sources import Source, as_source
 from hashlens.sources.labels import share_numbering
 
 PAGE_FILE = "report.html"
+CLASS_FIGURES = ("precision@10", "mAP@all")  # that are given class by class
 
 
 def write_report(
@@ -36,6 +40,8 @@ def write_report(
     at: Sequence[int | None] | None = None,
     device: str | None = None,
     taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    command: str = "",
     progress: Progress | None = None,
 ) -> Report:
     """Encode queries and database, evaluate, and write metrics, plots and a page to a folder.
@@ -44,17 +50,22 @@ def write_report(
         queries, database: sources, or what :func:`hashlens.open_source` takes. If neither has labels, codes are
             judged by the neighbours that features find, and there is no page.
         folder: is made if need be; gets ``metrics.json``; the figures as ``metrics.csv`` and those of every query
-            as ``queries.csv``; plots as PNG files; and ``report.html``, which needs no other file.
+            as ``queries.csv``, of every class as ``classes.csv``; plots as PNG files; and ``report.html``, which
+            needs no other file.
         at: ranking depths, see :func:`hashlens.metrics.evaluate`; 10 besides its own by default.
         taxonomy: of the classes of both sources, see :func:`hashlens.classes.class_distances`; an array of
             distances is in the order of the database's classes, and the queries may have no others.
+        seed: of the queries that the page shows, and that are drawn for :func:`compare_with_baselines`.
+        command: that the page tells to have made it.
         progress: tells how far the encoding is, such as :func:`hashlens.progress_bar`; silent by default.
 
     Returns:
         What :func:`hashlens.metrics.evaluate` returns, and: ``precision@10/rescored`` and ``mAP@10/rescored`` of
         the order in which an index shows results, see :func:`rescored_scores`; ``skipped``, items that could not be
-        read, for ``queries`` and ``database``; ``queries_in_database``, the number of queries whose very image
-        stands in the database too; ``notes``, sentences on both; ``model`` and ``sources``.
+        read, for ``queries`` and ``database``; ``baselines``, figures of chance, signs of principal components and
+        the features, and what they mean; ``classes``, scores by class, and ``confusions``, the classes most often
+        taken for each other among the first ten results; ``queries_in_database``, the number of queries whose very
+        image stands in the database too; ``notes``, sentences on both; ``model`` and ``sources``.
 
     Raises:
         BadInput: only one of the sources has labels, nothing in it can be read, or a class is not in the taxonomy.
@@ -80,13 +91,14 @@ def write_report(
         raise BadInput(f"{unlabelled.name} has no labels, so there is nothing to judge results by.")
     classes = tuple(dict.fromkeys([*searched.class_names, *asked.class_names]))
     relations = None if taxonomy is None else open_relations(taxonomy, classes)  # fails before images are read
+    compared = 4 * model.feature_dimension * len(searched) <= FEATURE_BYTES
     with model.encoder(device, progress=progress) as encoder:
-        encoded_queries = encoder.all(asked, "Encoding queries")
-        encoded_database = encoder.all(searched, "Encoding the database")
+        encoded_queries = encoder.all(asked, "Encoding queries", features=compared)
+        encoded_database = encoder.all(searched, "Encoding the database", features=compared)
     if asked.labels is None or searched.labels is None:
         sides = (asked, encoded_queries), (searched, encoded_database)
         return write_neighbours(model, *sides, folder, at, device, progress)
-    database_labels, query_labels, _ = share_numbering(
+    database_labels, query_labels, names = share_numbering(
         searched.labels[encoded_database.items], searched.class_names,
         asked.labels[encoded_queries.items], asked.class_names,
     )  # fmt: skip
@@ -97,7 +109,18 @@ def write_report(
         relations, classes, model.bits,
     )  # fmt: skip
     index = HammingIndex.build(encoded_database.codes, model.bits)
-    rescored = rescored_scores(encoded_queries, query_labels, encoded_database, database_labels, index)
+    shown = shown_items(encoded_queries, encoded_database, index)
+    rescored = rescored_scores(shown, query_labels, database_labels)
+    baselines = compare_with_baselines(
+        encoded_queries, query_labels, encoded_database, database_labels, model.bits, at, seed
+    )
+    by_class = scores_by_class(
+        {name: found.per_query[name] for name in CLASS_FIGURES if name in found.per_query} or rescored,
+        query_labels, database_labels, names,
+    )  # fmt: skip
+    pairs = None
+    if query_labels.ndim == 1:
+        pairs = confusions(shown, query_labels, database_labels, len(names))
     threshold = model.network.hash_layer.threshold
     known = set(encoded_database.digests)
     sources = {"queries": asked.name, "database": searched.name}
@@ -108,6 +131,9 @@ def write_report(
         **{name: float(scores.mean()) for name, scores in rescored.items()},
         "codes": found["codes"]
         | {"quantization_error": quantization_error(encoded_database.continuous - threshold)},
+        "baselines": baselines.to_dict(),
+        "classes": by_class,
+        "confusions": [] if pairs is None else most_confused(pairs, names),
         "queries_in_database": sum(digest in known for digest in encoded_queries.digests),
         "skipped": {
             "queries": [str(one) for one in encoded_queries.skipped],
@@ -118,7 +144,12 @@ def write_report(
     }
     report = Report(content | {"notes": _notes(content)}, found.per_query | rescored)
     write_figures(report, folder)
-    plots = draw_plots(report, folder)
+    if by_class:
+        write_classes(by_class, folder)
+    heat = None
+    if pairs is not None and len(names) <= MOST_NAMED:
+        heat = shares_of(pairs, len(names)), names
+    plots = draw_plots(report, folder, heat)
     rows = None
     if asked.feature_dimension is None and searched.feature_dimension is None:
         rows = result_rows(
@@ -126,8 +157,10 @@ def write_report(
             Side(searched, encoded_database.items, encoded_database.codes, database_labels),
             index,
             None if relations is None else class_distances(relations, classes),
+            seed,
         )
-    write_page(folder / PAGE_FILE, _facts(model, report), report, plots, rows)
+    made = made_by(command, seed)
+    write_page(folder / PAGE_FILE, _facts(model, report), report, plots, rows, made)
     return report
 
 

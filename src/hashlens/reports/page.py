@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.engines import HammingIndex
-from hashlens.files import replacing
 from hashlens.metrics.relevance import relevant_results
 from hashlens.metrics.tables import figure_tables
+from hashlens.reports.baselines import baseline_table
+from hashlens.reports.by_class import class_tables
+from hashlens.reports.pictures import Picture, embedded, link_to, thumbnail, write_html
+from hashlens.reports.plots import Plot
 from hashlens.sources import Source, UnreadableImage
 from hashlens.sources.labels import Labels
 
 NEIGHBOURS = 10
 SAMPLED_QUERIES = 500
 ROWS = 8
-THUMBNAIL = 96  # pixels
+THUMBNAIL = 160  # pixels
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,6 @@ class Side:
     items: NDArray[np.int64]
     codes: NDArray[np.uint8]
     labels: Labels
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A thumbnail.
-
-    Attributes:
-        data: the image, as an address that holds it; empty where it cannot be read any more.
-        relevant: of a result, whether it is relevant.
-        apart: of a result that is not, how far its class is from the query's, in [0, 1], if that is known.
-    """
-
-    data: str
-    caption: str
-    relevant: bool | None = None
-    apart: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,30 +91,34 @@ def write_page(
     path: Path,
     facts: Mapping[str, str],
     report: Mapping[str, Any],
-    plots: Mapping[str, Path],
+    plots: Sequence[Plot],
     rows: tuple[Sequence[ResultRow], Sequence[ResultRow]] | None,
+    made: Mapping[str, Any],
 ) -> None:
     """Write the page.
 
     Args:
         facts: what was evaluated, as names and values.
         report: what :func:`hashlens.metrics.evaluate` returns, and ``notes`` that a reader should know of.
-        plots: PNG files by title.
         rows: what :func:`result_rows` returns; ``None`` where there are no images to show.
+        made: what :func:`made_by` returns.
     """
-    import jinja2
-
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("hashlens.reports", "."), autoescape=True)
-    page = environment.get_template("page.html").render(
-        facts=facts,
-        tables=figure_tables(report),
-        report=report,
-        hierarchical="hierarchical_precision_at_k" in report["curves"],
-        plots={title: _embedded(file.read_bytes(), "png") for title, file in plots.items()},
-        sections=rows and [("Queries drawn at random", rows[0]), ("Where it fails most", rows[1])],
-    )
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    content = {
+        "facts": facts,
+        "tables": figure_tables(report),
+        "report": report,
+        "baselines": baseline_table(report["baselines"]),
+        "classes": class_tables(report),
+        "hierarchical": "hierarchical_precision_at_k" in report["curves"],
+        "plots": [
+            {"title": plot.title, "meaning": plot.meaning, "data": embedded(plot.file.read_bytes(), "png")}
+            for plot in plots
+        ],
+        "sections": rows and [("Queries drawn at random", rows[0]), ("Where it fails most", rows[1])],
+        "links": any(row.query.link for row in rows[0]) if rows else False,
+        "made": made,
+    }
+    write_html(path, "page.html", content)
 
 
 def _picture(
@@ -139,15 +128,9 @@ def _picture(
     caption = before + (", ".join(side.source.label_names(item)) or "no label")
     if relevant is False and apart is not None:
         caption += f" · {apart:.2f} apart"
+    path = side.source.location(item)
     try:
-        image = side.source.image(item, THUMBNAIL)
+        data, missing = thumbnail(side.source.image(item, THUMBNAIL), THUMBNAIL), ""
     except UnreadableImage:
-        return Picture("", f"{caption} (cannot be read any more)", relevant, apart)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return Picture(_embedded(buffer.getvalue(), "jpeg"), caption, relevant, apart)
-
-
-def _embedded(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+        data, missing = "", "cannot be read any more"
+    return Picture(data, caption, path, link_to(path), missing, relevant, apart)

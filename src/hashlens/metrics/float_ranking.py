@@ -1,0 +1,90 @@
+"""How well features themselves find what is relevant: what codes are to be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlens.compute.threads import run_in_threads
+from hashlens.metrics.metric import METRICS, Figure, Groups
+from hashlens.metrics.report import Report
+
+PAIRS_AT_ONCE = 1 << 24  # of a query and an item, whose cosines are held together
+DIGITS = 6  # of cosines; what float32 sums say beyond depends on the order of adding, so that copies would not tie
+COMPARED = ("average precision", "precision")  # of METRICS; of each the first figure
+
+
+def evaluate_features(
+    query_features: NDArray[np.float32],
+    query_labels: NDArray[Any],
+    database_features: NDArray[np.float32],
+    database_labels: NDArray[Any],
+    at: Sequence[int | None],
+) -> Report:
+    """Judge features by how well ranking the database by cosine finds what is relevant.
+
+    Every item is ranked, and items at equal cosines, such as copies, count as the expectation over their orders, as
+    in :func:`hashlens.metrics.evaluate`. Some queries at a time are compared with the database, so that no more
+    than 16 million cosines are held.
+
+    Args:
+        query_features, database_features: (Q, D) and (N, D).
+        query_labels, database_labels: (·,) class numbers, −1 for none, or (·, C) bool.
+        at: ranking depths, ``None`` for all; one beyond N counts the N there are.
+
+    Returns:
+        ``mAP@k`` and ``precision@k`` for every depth, the latter not for all.
+
+    Example:
+        >>> x = np.eye(4, dtype=np.float32)[[0, 0, 1, 1]]
+        >>> report = evaluate_features(x[:1], np.array([5]), x, np.array([5, 5, 7, 7]), at=(2, None))
+        >>> dict(report)
+        {'mAP@2': 1.0, 'precision@2': 1.0, 'mAP@all': 1.0}
+    """
+    count, size = len(query_features), len(database_features)
+    columns: dict[str, NDArray[np.float64]] = {}
+    unit = _unit(database_features)
+    step = max(1, min(256, PAIRS_AT_ONCE // size))
+    for first in range(0, count, step):
+        here = slice(first, min(first + step, count))
+        cosines = (_unit(query_features[here]) @ unit.T).round(DIGITS)
+        groups = _groups(cosines, _relevant(query_labels[here], database_labels))
+        for k in at:
+            cut = np.array([size if k is None else min(k, size)])
+            for name in COMPARED:
+                metric = METRICS[name]
+                if metric.whole or k is not None:
+                    figure: Figure = metric.figures[0]
+                    column = columns.setdefault(figure.at(k), np.empty(count))
+                    column[here] = metric.function(groups, cut)[:, 0, 0]
+    return Report({name: float(values.mean()) for name, values in columns.items()}, columns)
+
+
+def _groups(cosines: NDArray[np.float32], relevant: NDArray[np.bool_]) -> Groups:
+    """Items at equal cosines, the largest first, as groups; padded with empty ones."""
+    totals, relevants = (np.zeros(cosines.shape, np.int64) for _ in range(2))
+
+    def group(start: int, stop: int) -> None:
+        for q in range(start, stop):
+            order = np.argsort(-cosines[q])
+            ranked = cosines[q][order]
+            starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+            totals[q, : len(starts)] = np.diff(np.append(starts, len(ranked)))
+            relevants[q, : len(starts)] = np.add.reduceat(relevant[q][order].astype(np.int64), starts)
+
+    run_in_threads(group, [(q, q + 1) for q in range(len(cosines))])
+    return Groups(totals, relevants)
+
+
+def _relevant(queries: NDArray[Any], database: NDArray[Any]) -> NDArray[np.bool_]:
+    """(Q, N) whether each item is relevant to each query."""
+    if queries.ndim == 2:
+        return np.asarray(queries.astype(np.float32) @ database.astype(np.float32).T > 0)
+    return np.asarray((queries[:, None] == database) & (queries[:, None] != -1))
+
+
+def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

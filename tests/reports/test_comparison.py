@@ -1,0 +1,76 @@
+"""What an evaluation compares codes with, and what it says of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hashlens as hl
+from hashlens.metrics.float_ranking import evaluate_features
+from hashlens.reports import baselines, write_report
+from hashlens.reports.baselines import Baselines
+
+
+@pytest.fixture
+def clusters() -> hl.sources.FeatureArray:
+    random = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    x = 2 * np.eye(3, 12)[labels] + random.normal(size=(300, 12))
+    x[labels == 1] = x[labels == 1] * 0.2 + 2 * np.eye(3, 12)[0]  # hard to tell from the first class
+    return hl.sources.FeatureArray("clusters", x.astype(np.float32), labels, ["one", "two", "three"])
+
+
+def test_codes_stand_beside_chance_signs_and_features(clusters: hl.sources.FeatureArray, tmp_path: Path) -> None:
+    model = hl.fit(clusters, bits=16, epochs=2, device="cpu")
+    queries, database = clusters.select(range(60)), clusters.select(range(60, 300))
+    report = write_report(model, queries=queries, database=database, folder=tmp_path)
+    figures = report["baselines"]["figures"]
+    assert figures["these codes"]["mAP@all"] == pytest.approx(report["mAP@all"])
+    given = evaluate_features(queries.features(), queries.labels, database.features(), database.labels, (None,))
+    assert figures["float features"]["mAP@all"] == pytest.approx(given["mAP@all"])
+    assert figures["chance"]["mAP@all"] == pytest.approx(1 / 3, abs=0.02)
+    assert figures["chance"]["mAP@all"] < figures["PCA signs"]["mAP@all"]
+    rows = {row["class"]: row for row in report["classes"]}
+    assert set(rows) == {"one", "two", "three"}
+    assert list(rows) == sorted(rows, key=lambda name: rows[name]["mAP@all"])
+    assert rows["two"]["mAP@all"] == pytest.approx(report.per_query["mAP@all"][queries.labels == 1].mean())
+    assert {report["confusions"][0]["query"], report["confusions"][0]["result"]} == {"one", "two"}
+
+
+def test_many_queries_are_drawn_by_the_seed_and_large_features_left_out(
+    clusters: hl.sources.FeatureArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hashlens.reports import evaluation
+
+    monkeypatch.setattr(baselines, "MOST_QUERIES", 20)
+    monkeypatch.setattr(baselines, "FEWEST_QUERIES", 5)
+    monkeypatch.setattr(evaluation, "FEATURE_BYTES", 100)
+    model = hl.fit(clusters, bits=16, epochs=2, device="cpu")
+    sides = {"queries": clusters.select(range(60)), "database": clusters.select(range(60, 300))}
+    found = [write_report(model, **sides, folder=tmp_path, seed=seed)["baselines"] for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+    assert found[0]["queries"] == 20
+    assert set(found[0]["figures"]) == {"these codes", "chance"}
+    assert "gigabyte" in found[0]["note"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "says"),
+    [
+        (0.7, "finds more than the features"),
+        (0.5, "keep what the features find"),
+        (0.4, "costs something"),
+        (0.2, "has not helped"),
+    ],
+)
+def test_the_sentence_says_what_the_figures_mean(ours: float, says: str) -> None:
+    figures = {
+        name: {"mAP@10": 0.9, "mAP@all": value}
+        for name, value in (("these codes", ours), ("float features", 0.5), ("PCA signs", 0.3), ("chance", 0.1))
+    }
+    sizes = {"these codes": 8, "float features": 5120, "PCA signs": 8, "chance": 0}
+    sentence = Baselines(50, figures, sizes).sentence
+    assert says in sentence
+    assert "640 times the room" in sentence and f"{ours:.3f}, {ours / 0.1:.1f} times" in sentence
