@@ -132,18 +132,18 @@ class TestSource:
 
 class TestObjective:
     def test_its_slope_grows_from_epoch_to_epoch(self, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        loss = added("hashnet").HashNet
+        loss = added("steep_pairs").SteepPairs
         slopes = []
         forward = loss.forward
         monkeypatch.setattr(
             loss, "forward", lambda self, *given: slopes.append(self.slope) or forward(self, *given)
         )
-        hl.fit(digits(slice(300)), "hashnet", bits=16, epochs=4, device="cpu")
+        hl.fit(digits(slice(300)), "steep-pairs", bits=16, epochs=4, device="cpu")
         assert list(dict.fromkeys(slopes)) == [1, 3.25, 5.5, 7.75]
 
     @pytest.mark.parametrize("several", [False, True], ids=["classes", "label sets"])
     def test_it_costs_what_its_definition_says(self, outside: Path, several: bool) -> None:
-        objective = added("hashnet").HashNet(bits=5)
+        objective = added("steep_pairs").SteepPairs(bits=5)
         objective.on_epoch(0.5)
         random = np.random.default_rng(0)
         codes = random.normal(size=(7, 5))
@@ -163,19 +163,19 @@ class TestObjective:
 
     @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [-1, -1, -1]])
     def test_a_batch_of_one_kind_of_pairs_has_a_finite_cost(self, outside: Path, labels: list[int]) -> None:
-        objective = added("hashnet").HashNet(bits=8)
+        objective = added("steep_pairs").SteepPairs(bits=8)
         codes = torch.randn(3, 8, requires_grad=True)
         objective(codes, torch.tensor(labels)).backward()
         assert codes.grad is not None and codes.grad.isfinite().all()
 
     def test_training_with_it_beats_an_untrained_model(self, outside: Path) -> None:
-        added("hashnet")
+        added("steep_pairs")
         train, test = digits(slice(1437)), digits(slice(1437, None))
         torch.manual_seed(0)
         network = HashNetwork(None, HiddenLayers(64, ()), HASH_LAYERS["batch-norm"](64, 32))
         untrained = HashModel(network, 32, "batch-norm", {"name": "none", "parameters": {}}, train.class_names)
-        trained = hl.fit(train, "hashnet", bits=32, epochs=10, device="cpu")
-        assert trained.method["parameters"]["objective"] == "hashnet"
+        trained = hl.fit(train, "steep-pairs", bits=32, epochs=10, device="cpu")
+        assert trained.method["parameters"]["objective"] == "steep-pairs"
         before, after = (
             hl.metrics.mean_average_precision(model.encode(test), test.labels, model.encode(train), train.labels)
             for model in (untrained, trained)
@@ -183,8 +183,8 @@ class TestObjective:
         assert before < 0.6 < 0.8 < after
 
     def test_a_user_may_set_its_slope(self, outside: Path) -> None:
-        added("hashnet")
-        method = hl.methods.configure(hl.methods.METHODS["hashnet"], {"largest_slope": "3"})
+        added("steep_pairs")
+        method = hl.methods.configure(hl.methods.METHODS["steep-pairs"], {"largest_slope": "3"})
         assert method.objective_for(hl.objectives.Problem(bits=8, classes=2)).largest_slope == 3
 
 

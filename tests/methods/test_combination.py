@@ -97,7 +97,7 @@ def test_a_registered_method_is_found_by_name() -> None:
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ({"objective": "hashnet"}, "'hashnet'"),
+        ({"objective": "nosuch"}, "'nosuch'"),
         ({"objective": "cosine-softmax"}, "set centres"),
         ({"objective": Pairs, "centres": "bernoulli"}, "leave centres out"),
         ({"objective": Pairs, "parameters": {"slop": 2}}, "no slop; its parameters are slope, squared"),

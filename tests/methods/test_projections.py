@@ -89,5 +89,5 @@ def test_more_bits_than_the_features_have_directions_are_refused(name: str) -> N
 
 def test_they_are_found_beside_the_methods_with_labels() -> None:
     assert isinstance(get_method("itq"), ITQ)
-    with pytest.raises(BadInput, match="shrewd, itq"):
+    with pytest.raises(BadInput, match="cross-entropy-bi-half, itq"):
         get_method("magic")

@@ -170,6 +170,106 @@ def nearest_neighbour_divergence(codes: Codes, reference: Codes) -> float:
     return total / len(codes)
 
 
+# Pairs and triplets
+
+
+def inner(a: Sequence[float], b: Sequence[float]) -> float:
+    return math.fsum(x * y for x, y in zip(a, b, strict=True))
+
+
+def log_one_plus_exp(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def pairs(label_sets: LabelSets) -> list[tuple[int, int, bool]]:
+    """The pairs of different items that have a label, and whether the two share one."""
+    labelled = [number for number, labels in enumerate(label_sets) if labels]
+    return [(i, j, bool(label_sets[i] & label_sets[j])) for i in labelled for j in labelled if i < j]
+
+
+def away_from_signs(code: Sequence[float]) -> float:
+    """‖u − sign u‖²"""
+    return math.fsum((value - sign(value)) ** 2 for value in code)
+
+
+def dpsh(codes: Codes, label_sets: LabelSets, weight: float) -> float:
+    found = pairs(label_sets)
+    likelihood = 0.0
+    for i, j, same in found:
+        theta = 0.5 * inner(codes[i], codes[j])
+        likelihood += log_one_plus_exp(theta) - same * theta
+    rounding = [away_from_signs(code) / len(code) for code, labels in zip(codes, label_sets, strict=True) if labels]
+    return likelihood / len(found) + weight * math.fsum(rounding) / len(rounding)
+
+
+def dsh(codes: Codes, label_sets: LabelSets, margin: float, alpha: float) -> float:
+    total = 0.0
+    for i, j, same in pairs(label_sets):
+        distance = math.fsum((x - y) ** 2 for x, y in zip(codes[i], codes[j], strict=True))
+        total += 0.5 * distance if same else 0.5 * max(margin - distance, 0)
+        total += alpha * math.fsum(abs(abs(x) - 1) for x in (*codes[i], *codes[j]))
+    return total / len(pairs(label_sets))
+
+
+def hashnet(codes: Codes, label_sets: LabelSets, steepness: float, slope: float) -> float:
+    found = pairs(label_sets)
+    bits = [[math.tanh(slope * value) for value in code] for code in codes]
+    alikes = sum(same for *_, same in found)
+    total = 0.0
+    for i, j, same in found:
+        weight = len(found) / (alikes if same else len(found) - alikes)
+        if same:
+            weight *= len(label_sets[i] & label_sets[j]) / len(label_sets[i] | label_sets[j])
+        logit = steepness * inner(bits[i], bits[j])
+        total += weight * (log_one_plus_exp(logit) - same * logit)
+    return total / len(found)
+
+
+def dtsh(codes: Codes, label_sets: LabelSets, margin: float, weight: float) -> float:
+    labelled = [number for number, labels in enumerate(label_sets) if labels]
+    likelihood, count = 0.0, 0
+    for q in labelled:
+        for p in labelled:
+            for n in labelled:
+                if p != q and label_sets[q] & label_sets[p] and not label_sets[q] & label_sets[n]:
+                    gap = 0.5 * inner(codes[q], codes[p]) - 0.5 * inner(codes[q], codes[n]) - margin
+                    likelihood -= gap - log_one_plus_exp(gap)
+                    count += 1
+    return (likelihood + weight * math.fsum(away_from_signs(codes[number]) for number in labelled)) / count
+
+
+# Classifiers over bits
+
+
+def class_loss(of_items: Codes, targets: Tensor) -> float:
+    """Softmax cross-entropy of classes, binary cross-entropy of label sets."""
+    if targets.ndim == 1:
+        return softmax_cross_entropy(of_items, targets.tolist())
+    labelled = [(row, labels) for row, labels in zip(of_items, label_sets_of(targets), strict=True) if labels]
+    return binary_cross_entropy([row for row, _ in labelled], [labels for _, labels in labelled])
+
+
+def fair_divergence(probabilities: Sequence[float]) -> float:
+    return math.fsum(q * math.log(q / 0.5) for p in probabilities for q in (p, 1 - p))
+
+
+def polarization(code: Sequence[float], labels: set[int], codebook: Codes, margin: float) -> float:
+    return math.fsum(
+        max(margin - v * h, 0.0) for label in labels for v, h in zip(code, codebook[label], strict=True)
+    )
+
+
+def balanced_binary_cross_entropy(of_items: Codes, label_sets: LabelSets) -> float:
+    total, weights = 0.0, 0.0
+    for of_item, labels in zip(of_items, label_sets, strict=True):
+        for number, logit in enumerate(of_item):
+            right = (1 / (1 + math.exp(-logit)) >= 0.7) == (number in labels)
+            weight = 1 / len(of_item) if right and number not in labels else 1.0
+            total += weight * math.log1p(math.exp(-logit if number in labels else logit))
+            weights += weight
+    return total / weights
+
+
 # By name, with default parameters. What an objective has learnt or drawn is taken from it.
 
 Reference = Callable[[Tensor, Tensor, Problem, nn.Module], float]
@@ -193,10 +293,7 @@ def _central_similarity(codes: Tensor, targets: Tensor, problem: Problem, object
 def _classification(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
     linear = objective.linear
     found = logits(codes.tolist(), linear.weight.tolist(), linear.bias.tolist())  # type: ignore[union-attr,operator]
-    if targets.ndim == 1:
-        return softmax_cross_entropy(found, targets.tolist())
-    labelled = [(row, labels) for row, labels in zip(found, label_sets_of(targets), strict=True) if labels]
-    return binary_cross_entropy([row for row, _ in labelled], [labels for _, labels in labelled])
+    return class_loss(found, targets)
 
 
 def _distance_matching(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
@@ -216,10 +313,66 @@ def _empirical_divergence(codes: Tensor, targets: Tensor, problem: Problem, obje
     return nearest_neighbour_divergence(codes.tolist(), sample.tolist())
 
 
+def _learned_cosine_softmax(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
+    centres = np.asarray(objective.centres.tolist())  # type: ignore[union-attr,operator]
+    return cosine_softmax(codes.tolist(), label_sets_of(targets), centres, math.sqrt(problem.bits), 0.2, "cos")
+
+
+def _greedyhash(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
+    weights = objective.linear.weight.tolist()  # type: ignore[union-attr,operator]
+    signs = [[sign(value) for value in code] for code in codes.tolist()]
+    labelled = [code for code, labels in zip(codes.tolist(), label_sets_of(targets), strict=True) if labels]
+    penalties = [abs(abs(value) - 1) ** 3 for code in labelled for value in code]
+    found = logits(signs, weights, [0.0] * problem.classes)
+    return class_loss(found, targets) + 0.1 * math.fsum(penalties) / len(penalties)
+
+
+def _jmlh(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
+    linear = objective.linear
+    thresholds = np.random.default_rng((problem.seed, 0)).random(codes.shape)
+    bits = [
+        [float(p > t) for p, t in zip(*rows, strict=True)] for rows in zip(codes.tolist(), thresholds, strict=True)
+    ]
+    found = logits(bits, linear.weight.tolist(), linear.bias.tolist())  # type: ignore[union-attr,operator]
+    labelled = [code for code, labels in zip(codes.tolist(), label_sets_of(targets), strict=True) if labels]
+    divergences = [fair_divergence(code) for code in labelled]
+    return class_loss(found, targets) + 0.1 * math.fsum(divergences) / len(divergences)
+
+
+def _dpn(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
+    assert problem.codebook is not None
+    items = [one for one in zip(codes.tolist(), label_sets_of(targets), strict=True) if one[1]]
+    return math.fsum(polarization(*one, problem.codebook.tolist(), 1.0) for one in items) / len(items)
+
+
+def _dpsh(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
+    return dpsh(codes.tolist(), label_sets_of(targets), 0.1)
+
+
+def _dsh(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
+    return dsh(codes.tolist(), label_sets_of(targets), 2 * problem.bits, 0.01)
+
+
+def _hashnet(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
+    return hashnet(codes.tolist(), label_sets_of(targets), 10 / problem.bits, 1.0)
+
+
+def _dtsh(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
+    return dtsh(codes.tolist(), label_sets_of(targets), problem.bits / 2, 100.0)
+
+
 REFERENCES: dict[str, Reference] = {
     "central-similarity": _central_similarity,
     "classification": _classification,
     "cosine-softmax": _cosine_softmax,
     "distance-matching": _distance_matching,
+    "dpn": _dpn,
+    "dpsh": _dpsh,
+    "dsh": _dsh,
+    "dtsh": _dtsh,
     "empirical-divergence": _empirical_divergence,
+    "greedyhash": _greedyhash,
+    "hashnet": _hashnet,
+    "jmlh": _jmlh,
+    "learned-cosine-softmax": _learned_cosine_softmax,
 }

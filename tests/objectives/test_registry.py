@@ -93,7 +93,7 @@ def test_sums_tell_their_terms_of_the_epoch() -> None:
 @pytest.mark.parametrize(
     ("objective", "parameters", "says"),
     [
-        ("hashnet", {}, "cosine-softmax"),
+        ("nosuchloss", {}, "cosine-softmax"),
         (Sloped, {"slop": 1}, "has no slop; its parameters are weight"),
         ("cosine-softmax", {"margin": -1}, "margin is -1"),
         (lambda strength: Sloped(2, strength), {}, "needs the parameter strength"),

@@ -409,7 +409,7 @@ def three_items() -> FeatureArray:
         pytest.param(TRAIN, {"bits": 7}, "7 bits", id="bits too few"),
         pytest.param(TRAIN, {"bits": 1025}, "1025 bits", id="bits too many"),
         pytest.param(TRAIN, {"bits": 16.5}, "16.5 bits", id="half a bit"),
-        pytest.param(TRAIN, {"method": "hashnet"}, "'hashnet'", id="unknown method"),
+        pytest.param(TRAIN, {"method": "nosuch"}, "'nosuch'", id="unknown method"),
         pytest.param(TRAIN, {"method": OrthoHash(centres="x")}, "'x'", id="unknown centres"),
         pytest.param(TRAIN, {"method": OrthoHash(centres=hadamard(9, 16))}, "9 classes", id="codebook too small"),
         pytest.param(TRAIN, {"method": OrthoHash(margin=-1)}, "margin", id="a margin out of range"),

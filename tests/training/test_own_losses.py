@@ -22,8 +22,8 @@ from hashlens.sources import FeatureArray
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-class HashNet(nn.Module):
-    """Like HashNet (Cao et al., ICCV 2017): the likelihood of pairs, with a tanh that grows into a sign."""
+class SteepPairs(nn.Module):
+    """Like SteepPairs (Cao et al., ICCV 2017): the likelihood of pairs, with a tanh that grows into a sign."""
 
     heard: ClassVar[list[float]] = []
 
@@ -45,12 +45,12 @@ class HashNet(nn.Module):
 
 @pytest.fixture
 def registered() -> Iterator[str]:
-    HashNet.heard.clear()
-    hl.objectives.register("hashnet")(HashNet)
-    hl.methods.register("hashnet-like")(hl.methods.Combination(objective="hashnet"))
-    yield "hashnet-like"
-    hl.objectives.OBJECTIVES._things.pop("hashnet")
-    hl.methods.METHODS._things.pop("hashnet-like")
+    SteepPairs.heard.clear()
+    hl.objectives.register("steep-pairs")(SteepPairs)
+    hl.methods.register("steep-pairs-method")(hl.methods.Combination(objective="steep-pairs"))
+    yield "steep-pairs-method"
+    hl.objectives.OBJECTIVES._things.pop("steep-pairs")
+    hl.methods.METHODS._things.pop("steep-pairs-method")
 
 
 def digits(part: slice) -> FeatureArray:
@@ -65,25 +65,25 @@ def test_it_is_trained_by_name(registered: str) -> None:
     assert model.method == {
         "name": "Combination",
         "parameters": {
-            "objective": "hashnet", "hash_layer": "batch-norm", "centres": None, "similarity": "confusion",
+            "objective": "steep-pairs", "hash_layer": "batch-norm", "centres": None, "similarity": "confusion",
             "taxonomy_weight": 0.0, "min_distance": None,
         },
     }  # fmt: skip
     found = mean_average_precision(model.encode(test), test.labels, model.encode(train), train.labels, bits=32)
     assert found > 0.75
-    assert HashNet.heard == [0.0, 0.2, 0.4, 0.6, 0.8]
+    assert SteepPairs.heard == [0.0, 0.2, 0.4, 0.6, 0.8]
 
 
 def test_it_is_trained_as_it_stands_with_parameters_of_ones_own() -> None:
-    HashNet.heard.clear()
-    method = hl.methods.Combination(objective=HashNet, hash_layer="tanh", parameters={"slope": 3.0})
+    SteepPairs.heard.clear()
+    method = hl.methods.Combination(objective=SteepPairs, hash_layer="tanh", parameters={"slope": 3.0})
     assert hl.methods.configure(method, {"slope": "5"}).parameters == {"slope": 5.0}  # type: ignore[attr-defined]
     model = hl.fit(digits(slice(200)), method, bits=16, epochs=1, device="cpu")
     assert model.method["parameters"]["slope"] == 3.0
-    assert HashNet.heard == [0.0]
+    assert SteepPairs.heard == [0.0]
 
 
-class Interrupted(HashNet):
+class Interrupted(SteepPairs):
     def on_epoch(self, progress: float) -> None:
         if progress:
             signal.raise_signal(signal.SIGINT)
@@ -96,7 +96,7 @@ def test_an_interrupt_reaches_the_caller_who_may_train_again() -> None:
 
 
 def test_a_hash_layer_that_there_is_not_is_refused_with_those_that_there_are() -> None:
-    method = hl.methods.Combination(objective=HashNet, hash_layer="relu")
+    method = hl.methods.Combination(objective=SteepPairs, hash_layer="relu")
     with pytest.raises(hl.BadInput, match=r"'relu'.*batch-norm"):
         hl.fit(digits(slice(100)), method, bits=16, epochs=1, device="cpu")
 
@@ -124,7 +124,7 @@ def test_a_training_that_is_taken_up_again_tells_it_where_it_is(
         "validation": 0, "device": "cpu",
     }  # fmt: skip
     whole = hl.fit(tmp_path / "images", **options)
-    HashNet.heard.clear()
+    SteepPairs.heard.clear()
     log = logging.getLogger("hashlens")
     with caplog.at_level(logging.INFO, "hashlens"):
         log.addFilter(interrupt_in_second_epoch)
@@ -134,5 +134,5 @@ def test_a_training_that_is_taken_up_again_tells_it_where_it_is(
         finally:
             log.removeFilter(interrupt_in_second_epoch)
     resumed = hl.fit(tmp_path / "images", **options, checkpoints=tmp_path / "unfinished")
-    assert HashNet.heard == [0.0, 0.25, 0.25, 0.5, 0.75]
+    assert SteepPairs.heard == [0.0, 0.25, 0.25, 0.5, 0.75]
     assert resumed.fingerprint() == whole.fingerprint()

@@ -35,7 +35,7 @@ class Combination(CentreMethod):
         centres, similarity, taxonomy_weight, min_distance: see :class:`CentreMethod`; no centres for an objective
             that asks for no codebook.
         recipe: how to train.
-        published: how its paper trains, if there is one that says so.
+        published: how its paper trains; or, in a sentence, why that cannot be done; ``None`` for no paper.
 
     Raises:
         BadInput: there is no such objective or parameter, or centres are missing or of no use.
@@ -53,7 +53,7 @@ class Combination(CentreMethod):
     centres: str | ArrayLike | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe = field(default=OURS, repr=False)
-    published: Recipe | None = field(default=None, repr=False)
+    published: Recipe | str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,11 +80,14 @@ class Combination(CentreMethod):
         return make_objective(self.objective, problem, **self.parameters)
 
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
-        recipe = self.published if paper else self.recipe
-        if recipe is None:
+        if not paper:
+            return self.recipe.settings(finetune)
+        if isinstance(self.published, str):
+            raise BadInput(self.published)
+        if self.published is None:
             name = name_of(self.objective)
             raise BadInput(f"No training settings are published for the method of {name}; train without them.")
-        return recipe.settings(finetune)
+        return self.published.settings(finetune)
 
     def settable(self) -> dict[str, Any]:
         own = {name: hint for name, hint in super().settable().items() if name not in NOT_PARAMETERS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlens.errors import BadInput
+from hashlens.methods import baselines
 from hashlens.methods.central_similarity import CentralSimilarityHashing
 from hashlens.methods.hashlens import HashLens
 from hashlens.methods.method import SEMANTIC, Method
@@ -24,6 +25,23 @@ register("csq")(CentralSimilarityHashing(centres="hadamard"))
 register("mds")(CentralSimilarityHashing(centres="maximum-distance"))
 register("shc")(CentralSimilarityHashing(centres=SEMANTIC))
 register("shrewd")(SHREWD())
+
+register("orthohash-no-batch-norm")(OrthoHash(hash_layer="linear"))
+register("orthohash-bi-half")(OrthoHash(hash_layer="bi-half"))
+register("orthohash-learned-centres")(OrthoHash(centres=None))
+register("orthohash-bce")(OrthoHash(label_set_loss="bce"))
+register("orthohash-balanced-bce")(OrthoHash(label_set_loss="balanced-bce"))
+
+register("dpsh")(baselines.DPSH)
+register("dsh")(baselines.DSH)
+register("hashnet")(baselines.HASHNET)
+register("dtsh")(baselines.DTSH)
+register("greedyhash")(baselines.GREEDYHASH)
+register("jmlh")(baselines.JMLH)
+register("dpn")(baselines.DPN)
+register("cross-entropy")(baselines.CROSS_ENTROPY)
+register("cross-entropy-batch-norm")(baselines.CROSS_ENTROPY_BATCH_NORM)
+register("cross-entropy-bi-half")(baselines.CROSS_ENTROPY_BI_HALF)
 
 
 def default_method(with_taxonomy: bool, with_labels: bool = True) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from hashlens.backbones import Backbone
+
+BI_HALF_PULL = 6.0  # γ of the bi-half layer
 
 
 class HashLayer(nn.Module):
@@ -52,6 +54,42 @@ class BatchNormHashLayer(HashLayer):
         return self.norm(self.linear(features))
 
 
+class LinearHashLayer(HashLayer):
+    """With bias, and nothing else: what most losses over pairs or bits take."""
+
+    def __init__(self, dimension: int, bits: int) -> None:
+        super().__init__(dimension, bits, bias=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(features)
+
+
+class BiHalfHashLayer(LinearHashLayer):
+    """With bias; in training each bit is +1 for the half of a batch where it is largest, and −1 for the rest.
+
+    Li and van Gemert, "Deep Unsupervised Image Hashing by Maximizing Bit Entropy", AAAI 2021. The gradient is
+    passed on as it is, plus γ·(u − b)/(B·K), which draws u to its bit b; γ is 6 in the authors' program.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        continuous = super().forward(features)
+        return _BiHalf.apply(continuous) if self.training else continuous
+
+
+class _BiHalf(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, continuous: Tensor) -> Tensor:
+        ranks = continuous.argsort(0, descending=True).argsort(0)
+        bits = torch.where(ranks < len(continuous) // 2, 1.0, -1.0).to(continuous.dtype)
+        ctx.save_for_backward(continuous, bits)
+        return bits
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        continuous, bits = ctx.saved_tensors
+        return gradient + BI_HALF_PULL * (continuous - bits) / bits.numel()
+
+
 class TanhHashLayer(HashLayer):
     """With bias, then tanh: codes in (−1, 1) (CSQ, MDS, SHC)."""
 
@@ -89,6 +127,8 @@ class ProjectionHashLayer(HashLayer):
 
 HASH_LAYERS: dict[str, Callable[[int, int], HashLayer]] = {
     "batch-norm": BatchNormHashLayer,
+    "linear": LinearHashLayer,
+    "bi-half": BiHalfHashLayer,
     "tanh": TanhHashLayer,
     "sigmoid": SigmoidHashLayer,
     "projection": ProjectionHashLayer,

@@ -12,7 +12,15 @@ from hashlens.objectives.central_similarity import CentralSimilarity
 from hashlens.objectives.classification import Classification
 from hashlens.objectives.cosine_softmax import CosineSoftmax
 from hashlens.objectives.distance_matching import DistanceMatching
+from hashlens.objectives.dpn import DPN
+from hashlens.objectives.dpsh import DPSH
+from hashlens.objectives.dsh import DSH
+from hashlens.objectives.dtsh import DTSH
 from hashlens.objectives.empirical_divergence import EmpiricalDivergence
+from hashlens.objectives.greedyhash import GreedyHash
+from hashlens.objectives.hashnet import HashNet
+from hashlens.objectives.jmlh import JMLH
+from hashlens.objectives.learned_cosine_softmax import LearnedCosineSoftmax
 from hashlens.objectives.objective import (
     OBJECTIVES,
     ObjectiveMaker,
@@ -26,12 +34,20 @@ from hashlens.objectives.problem import Problem
 from hashlens.objectives.weighted_sum import WeightedSum
 
 __all__ = [
+    "DPN",
+    "DPSH",
+    "DSH",
+    "DTSH",
+    "JMLH",
     "OBJECTIVES",
     "CentralSimilarity",
     "Classification",
     "CosineSoftmax",
     "DistanceMatching",
     "EmpiricalDivergence",
+    "GreedyHash",
+    "HashNet",
+    "LearnedCosineSoftmax",
     "ObjectiveMaker",
     "Problem",
     "WeightedSum",
