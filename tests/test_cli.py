@@ -45,7 +45,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             digits.image(number).save(folder / f"{number}.png")
     (root / "train" / "0" / "empty.jpg").write_bytes(b"")
-    (root / "train" / "1" / "notes.txt").write_text("buy milk")
+    (root / "train" / "1" / "notes.jpg").write_text("buy milk")
     (root / "test" / "2" / "cut.png").write_bytes((root / "train" / "2" / "2.png").read_bytes()[:70])
     return root
 
@@ -81,7 +81,7 @@ def test_fit_index_search(run, photos: Path, tmp_path: Path) -> None:
     status, _, error = run("fit", photos / "train", "-o", model, *FAST)
     assert status == 0
     assert "0/empty.jpg" in error
-    assert "1/notes.txt" in error
+    assert "1/notes.jpg" in error
     assert "validation mAP" in error
     assert not (model / "checkpoints").exists()
 
@@ -524,13 +524,14 @@ def test_bad_input_to_fit(run, photos: Path, tmp_path: Path) -> None:
     only_text = tmp_path / "text"
     for name in ("a", "b"):
         (only_text / name).mkdir(parents=True)
-        (only_text / name / "notes.txt").write_text("no picture")
-    check_refusal(run("fit", one_class, "-o", output), "only the class '3'")
+        (only_text / name / "notes.jpg").write_text("no picture")
+    check_refusal(run("fit", one_class, "-o", output, "--method", "csq"), "only the class '3'")
     check_refusal(run("fit", only_text, "-o", output), "no image with a label that can be read")
     check_refusal(run("fit", tmp_path / "nowhere", "-o", output), "nowhere")
     check_refusal(run("fit", photos / "train" / "3", "-o", output, "--method", "csq"), "no labels")
     check_refusal(run("fit", photos, "-o", output, "--split", "validation"), "'validation'")
     check_refusal(run("fit", photos / "train", "-o", output, "--bits", 4), "4 bits")
+    check_refusal(run("fit", tmp_path / "not looked at", "-o", output, "--bits", 7), "7 bits")
     check_refusal(run("fit", photos / "train", "-o", output, "--method", "magic"), "'magic'")
     check_refusal(run("fit", photos / "train", "-o", output, "--centres", "magic"), "'magic'")
     check_refusal(run("fit", photos / "train", "-o", output, "--centres", "magic.npy"), r"magic\.npy")

@@ -149,15 +149,15 @@ def test_sources_do_not_disturb_each_other(tmp_path: Path, catalogue: Catalogue,
 
 def test_unreadable_files_are_listed_and_tried_again(catalogue: Catalogue, photos: Path) -> None:
     (photos / "1" / "1.png").write_bytes(b"")
-    (photos / "2" / "notes.txt").write_text("not a picture")
+    (photos / "2" / "notes.jpg").write_text("not a picture")
     truncated = (photos / "3" / "3.png").read_bytes()[:60]
     (photos / "4" / "cut.png").write_bytes(truncated)
     changes = catalogue.update(hl.open_source(photos))
-    assert {one.key for one in changes.skipped} == {"1/1.png", "2/notes.txt", "4/cut.png"}
+    assert {one.key for one in changes.skipped} == {"1/1.png", "2/notes.jpg", "4/cut.png"}
     assert all(one.reason for one in changes.skipped)
     assert changes.removed == 1  # the picture that was there before is not in the folder any more
     assert [path for path, _ in catalogue.skipped()] == [
-        str(photos / name) for name in ("1/1.png", "2/notes.txt", "4/cut.png")
+        str(photos / name) for name in ("1/1.png", "2/notes.jpg", "4/cut.png")
     ]
     check_holds_exactly(catalogue, photos)
     shutil.copy(photos / "5" / "5.png", photos / "1" / "1.png")

@@ -107,7 +107,7 @@ def folder(tmp_path: Path) -> Path:
         picture.save(place / "a" / f"{number}.png")
     whole = (place / "a" / "3.png").read_bytes()
     (place / "a" / "1-truncated.png").write_bytes(whole[: len(whole) // 2])
-    (place / "a" / "2-notes.txt").write_text("not an image")
+    (place / "a" / "2-notes.jpg").write_text("not an image")
     (place / "a" / "4-empty.jpg").touch()
     return place
 
@@ -513,7 +513,7 @@ def test_readable_images_are_not_warned_of(image_model: HashModel) -> None:
 
 
 def test_a_source_without_a_readable_image_is_refused(image_model: HashModel, folder: Path) -> None:
-    bad = [folder / "a" / name for name in ("1-truncated.png", "2-notes.txt", "4-empty.jpg")]
+    bad = [folder / "a" / name for name in ("1-truncated.png", "2-notes.jpg", "4-empty.jpg")]
     for items in (bad, bad[1]):
         with pytest.raises(BadInput, match=r"read.*\.(png|txt)") as error:
             image_model.encode(items)

@@ -130,10 +130,10 @@ def test_hidden_files_and_what_systems_leave_are_passed_over(tmp_path: Path) -> 
 
 def test_other_files_are_listed_and_found_out_when_they_are_read(tmp_path: Path) -> None:
     write(tmp_path, "a/1.png")
-    (tmp_path / "a" / "notes.txt").write_text("no picture")
+    (tmp_path / "a" / "notes").write_text("no picture")
     (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     source = open_source(tmp_path)
-    assert keys(source) == ["a/1.png", "a/gone.png", "a/notes.txt"]
+    assert keys(source) == ["a/1.png", "a/gone.png", "a/notes"]
     assert source.fingerprint(1) == (-1, -1)
     for item in (1, 2):
         with pytest.raises(UnreadableImage, match=r"."):

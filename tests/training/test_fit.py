@@ -486,7 +486,7 @@ def weights(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def spoil(folder: Path, class_name: str) -> list[Path]:
     """Add a truncated image, a text and an empty file to a class."""
-    bad = [folder / class_name / name for name in ("1-truncated.png", "2-notes.txt", "3-empty.jpg")]
+    bad = [folder / class_name / name for name in ("1-truncated.png", "2-notes.jpg", "3-empty.jpg")]
     whole = (folder / class_name / "1.png").read_bytes()
     bad[0].write_bytes(whole[: len(whole) // 2])
     bad[1].write_text("not an image")

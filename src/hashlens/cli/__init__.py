@@ -7,7 +7,7 @@ import sys
 import typer
 
 # A verb adds itself when its file is imported.
-from hashlens.cli import centres, demo, evaluate, export, fit, index, info, search, serve, taxonomy  # noqa: F401
+from hashlens.cli import centres, demo, evaluate, export, fit, index, info, search, serve, split, taxonomy  # noqa: F401
 from hashlens.cli.messages import speak_plainly
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hashlens.cli.tables import print_metrics, print_results
+from hashlens.cli.tables import print_comparison, print_metrics, print_results
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
@@ -50,9 +50,7 @@ def demo(
         f"1. Learn: from {len(training):,} labelled pictures, a network learns to write every picture as {BITS} "
         "bits, so that\n   pictures of the same class differ in few bits."
     )
-    model = fit(
-        training, "orthohash", BITS, image_size=IMAGE_SIZE, finetune=False, seed=seed, progress=progress_bar
-    )
+    model = fit(training, bits=BITS, image_size=IMAGE_SIZE, finetune=False, seed=seed, progress=progress_bar)
     model.save(output / "model")
 
     _say(f"2. Index: encode {len(database):,} pictures; their codes take {len(database) * BITS // 8192:,} KiB.")
@@ -62,14 +60,15 @@ def demo(
     query = queries.image(0)
     query.save(output / "query.png")
     _say(f"3. Search: a new picture ({queries.label_names(0)[0]}, {output / 'query.png'}) finds its nearest.")
-    hits = catalogue.search(model.encode(query), k=5)[0]
-    print_results({"query": str(output / "query.png"), "results": [vars(hit) for hit in hits]})
+    ((path, hits),) = catalogue.search_images([output / "query.png"], k=5).answers
+    print_results({"query": path, "results": [vars(hit) for hit in hits]})
 
     _say(f"4. Evaluate: {len(queries):,} new pictures search, and we count how many results are of their class.")
     report = write_report(
         model, queries=queries, database=database, folder=output / "report", progress=progress_bar
     )
     print_metrics(report)
+    print_comparison(report)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     _say(
         f"Done in {minutes} min {seconds} s. Open {output / 'report' / 'report.html'} in a browser to see plots "

@@ -51,6 +51,7 @@ def evaluate(
     if model is None or queries is None or database is None or output is None:
         raise BadInput("Give MODEL, --queries, --database and -o; or --judgements FILE alone.")
     from hashlens.sources import open_source
+    from hashlens.sources.reading import LISTED
 
     searched, asked = open_source(database), open_source(queries)
 
@@ -73,8 +74,11 @@ def evaluate(
     print_comparison(report)
     for note in report["notes"]:
         log.warning("%s", note)
-    for one in [*report["skipped"]["queries"], *report["skipped"]["database"]]:
+    skipped = [*report["skipped"]["queries"], *report["skipped"]["database"]]
+    for one in skipped[:LISTED]:
         log.info("  %s", one)
+    if skipped[LISTED:]:
+        log.info("  and %s more; all of them are listed in metrics.json", f"{len(skipped) - LISTED:,}")
     written = [str(output / name) for name in ("metrics.json", "report.html") if (output / name).is_file()]
     log.info("Wrote %s.", " and ".join(written))
 

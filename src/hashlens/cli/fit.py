@@ -114,22 +114,12 @@ def fit(
     from hashlens.sources import open_source
 
     check_output(output, overwrite)
-    images = open_source(source, split)
-    target = open_source(adapt) if adapt else None
 
     from hashlens.backbones import FAST_IMAGE_SIZE
     from hashlens.classes import read_similarity
     from hashlens.methods import configure, default_method, get_method, without_labels
     from hashlens.training import FitOptions, discard_checkpoints, fit_with
 
-    labelled = images.labels is not None or vectors is not None
-    chosen = get_method(method or default_method(taxonomy is not None, labelled))
-    if no_labels:
-        chosen = without_labels(chosen)
-    given: dict[str, Any] = dict(pairs(parameters, "NAME=VALUE", "margin=0.3"))
-    given |= {name: value for name, value in (("centres", centres), ("similarity", similarity)) if value}
-    if str(given.get("similarity", "")).endswith(".csv"):
-        given["similarity"] = read_similarity(given["similarity"], images.class_names)
     options = FitOptions(
         bits=bits,
         backbone=backbone,
@@ -147,6 +137,23 @@ def fit(
         device=device,
         devices=devices,
     )
+    images = open_source(source, split)
+    target = open_source(adapt) if adapt else None
+
+    labelled = images.labels is not None or vectors is not None
+    if images.labels is not None and len(images.class_names) == 1 and method is None and vectors is None:
+        labelled = False
+        log.info(
+            "%s has one class alone, %s, so codes come from its features, as without labels (--method itq)",
+            images.name, images.class_names[0],
+        )  # fmt: skip
+    chosen = get_method(method or default_method(taxonomy is not None, labelled))
+    if no_labels:
+        chosen = without_labels(chosen)
+    given: dict[str, Any] = dict(pairs(parameters, "NAME=VALUE", "margin=0.3"))
+    given |= {name: value for name, value in (("centres", centres), ("similarity", similarity)) if value}
+    if str(given.get("similarity", "")).endswith(".csv"):
+        given["similarity"] = read_similarity(given["similarity"], images.class_names)
     checkpoints = output / "checkpoints"
     if options.trains_backbone(images):  # which may take hours
         options = replace(options, checkpoints=str(checkpoints))

@@ -42,6 +42,8 @@ def search(
     device: EncodingDevice = None,
 ) -> None:
     """Find the images in an index that are most like the given ones."""
+    if k < 1:
+        raise BadInput(f"-k is {k}; ask for at least one result.")
     from hashlens.catalogue import Catalogue
     from hashlens.sources import open_source
     from hashlens.sources.reading import tell_skipped

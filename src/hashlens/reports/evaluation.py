@@ -155,7 +155,7 @@ def write_report(
         rows = result_rows(
             Side(asked, encoded_queries.items, encoded_queries.codes, query_labels),
             Side(searched, encoded_database.items, encoded_database.codes, database_labels),
-            index,
+            shown,
             None if relations is None else class_distances(relations, classes),
             seed,
         )

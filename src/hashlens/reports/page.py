@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.engines import HammingIndex
 from hashlens.metrics.relevance import relevant_results
 from hashlens.metrics.tables import figure_tables
 from hashlens.reports.baselines import baseline_table
@@ -20,7 +19,6 @@ from hashlens.reports.plots import Plot
 from hashlens.sources import Source, UnreadableImage
 from hashlens.sources.labels import Labels
 
-NEIGHBOURS = 10
 SAMPLED_QUERIES = 500
 ROWS = 8
 THUMBNAIL = 160  # pixels
@@ -52,14 +50,14 @@ class ResultRow:
 def result_rows(
     queries: Side,
     database: Side,
-    index: HammingIndex,
+    shown: NDArray[np.int64],
     class_distance: NDArray[np.float64] | None = None,
     seed: int = 0,
 ) -> tuple[list[ResultRow], list[ResultRow]]:
     """Result grids: queries drawn at random, and of those drawn the ones with the fewest right answers.
 
     Args:
-        index: of the codes of the database, by their position.
+        shown: (Q, m) positions in the database of the results that each query is shown.
         class_distance: (C, C) by label number, to show how wrong a wrong answer is.
 
     Returns:
@@ -67,7 +65,8 @@ def result_rows(
     """
     random = np.random.default_rng(seed)
     drawn = random.permutation(len(queries.codes))[:SAMPLED_QUERIES]
-    distances, found = index.search(queries.codes[drawn], NEIGHBOURS)
+    found = shown[drawn]
+    apart_by = np.unpackbits(queries.codes[drawn][:, None] ^ database.codes[found], axis=2).sum(2)
     relevant = relevant_results(queries.labels[drawn], database.labels[found])
 
     def apart(query: int, hit: int) -> float | None:
@@ -79,7 +78,7 @@ def result_rows(
     def row(place: int) -> ResultRow:
         results = [
             _picture(database, int(hit), f"{distance} · ", bool(right), apart(int(drawn[place]), int(hit)))
-            for hit, distance, right in zip(found[place], distances[place], relevant[place], strict=True)
+            for hit, distance, right in zip(found[place], apart_by[place], relevant[place], strict=True)
         ]
         return ResultRow(_picture(queries, int(drawn[place])), results)
 

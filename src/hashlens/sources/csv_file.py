@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hashlens.errors import BadInput
 from hashlens.sources.image_files import ImageFiles
@@ -28,12 +30,14 @@ def open_csv(path: str | os.PathLike[str], split: str | None = None) -> ImageFil
     """
     path = Path(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
+        columns, rows = _read(path, "strict")
+    except csv.Error as error:
         raise BadInput(f"{path} is not a UTF-8 csv file ({error}).") from None
+    except UnicodeDecodeError as error:
+        columns, rows = _read(path, "surrogateescape")  # names of files may have any bytes, if they are the files'
+        odd = [row for _, row in rows if any("\udc80" <= letter <= "\udcff" for letter in "".join(_texts(row)))]
+        if not odd or not all((path.parent / (row.get("path") or "")).is_file() for row in odd):
+            raise BadInput(f"{path} is not a UTF-8 csv file ({error}).") from None
     if "path" not in columns:
         raise BadInput(f"{path} needs a column 'path'; it has {', '.join(columns) or 'no header line'}.")
     if split is not None:
@@ -54,6 +58,17 @@ def open_csv(path: str | os.PathLike[str], split: str | None = None) -> ImageFil
     else:
         numbered = number_classes(texts)
     return ImageFiles(str(path), paths, path.parent, *numbered, identity_of(path, split))
+
+
+def _read(path: Path, errors: str) -> tuple[Sequence[str], list[tuple[int, dict[str, Any]]]]:
+    """The columns, and every row with its number."""
+    with path.open(newline="", encoding="utf-8-sig", errors=errors) as file:
+        reader = csv.DictReader(file)
+        return reader.fieldnames or [], [(reader.line_num, row) for row in reader]
+
+
+def _texts(row: dict[str, Any]) -> list[str]:
+    return [value for value in row.values() if isinstance(value, str)]
 
 
 OPENER = Opener("a .csv file of paths and labels", is_file_named(".csv"), open_csv)

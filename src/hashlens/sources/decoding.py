@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from hashlens.sources.file_types import PIP_LINE, is_heif, reads_avif, reads_heif
+
 MAXIMUM_PIXELS = 100_000_000
 TOO_MANY = f"are more than the {MAXIMUM_PIXELS // 10**6} megapixels that are allowed"
 
@@ -58,6 +60,8 @@ def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
         return Image.fromarray(raw).convert("RGB")
     if not raw:
         raise UnreadableImage("the file is empty")
+    if is_heif(raw) and not reads_heif() and not (reads_avif() and raw[8:11] == b"avi"):
+        raise UnreadableImage(f"a HEIC or AVIF image; to read it: {PIP_LINE}")
     try:
         image = Image.open(io.BytesIO(raw))
         check_size(*image.size)

@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 from hashlens.errors import BadInput
+from hashlens.sources.file_types import tell_left_out, without_others
 from hashlens.sources.image_files import ImageFiles
 from hashlens.sources.labels import number_classes
 from hashlens.sources.opener import Opener
 
+SPLITS = frozenset(
+    ("train", "training", "val", "valid", "validation", "dev", "test", "testing", "query", "queries", "database")
+)
 LEFT_BY_SYSTEMS = {"Thumbs.db", "desktop.ini", "lost+found"}
 
 log = logging.getLogger("hashlens")
@@ -22,8 +26,10 @@ def open_folder(folder: str | os.PathLike[str], split: str | None = None) -> Ima
     """Open a folder of images.
 
     The class of an image is the path of its folder, such as ``dog`` or ``animals/dog``; images that lie in
-    ``folder`` itself have none. Hidden files are passed over. Other files that are not images are noticed
-    when they are read; pipes, sockets and devices, which might never end, are left out with a warning.
+    ``folder`` itself have none. Hidden files are passed over. Files whose ending says that they are something else
+    (notes, films, raw photographs, see :mod:`hashlens.sources.file_types`) are left out and counted; others that
+    are no images are noticed when they are read; pipes, sockets and devices, which might never end, are left out
+    with a warning.
 
     A link to a folder counts as that folder, unless it leads back to a folder that it lies in. Each link is
     followed once, the links in ``folder`` itself before those that other links lead to. So every image that can be
@@ -48,15 +54,31 @@ def open_folder(folder: str | os.PathLike[str], split: str | None = None) -> Ima
             "%d in %s that are pipes, sockets or devices are left out, the first of them %s",
             len(special), root, min(special),
         )  # fmt: skip
+    paths, others = without_others(paths)
+    tell_left_out(root, others)
     if not paths:
-        raise BadInput(f"{root} holds no images.")
+        besides = f", but {others.total():,} files of other kinds" if others else ""
+        raise BadInput(f"{root} holds no images{besides}.")
     paths.sort()
     parents = [path.parent.relative_to(root).as_posix() for path in paths]
     labels, class_names = number_classes([None if parent == "." else parent for parent in parents])
+    if split is None:
+        _tell_splits(folder, class_names)
     return ImageFiles(str(root), paths, root, labels, class_names)
 
 
 OPENER = Opener("a folder of images", lambda text: Path(text).is_dir(), open_folder)
+
+
+def _tell_splits(folder: Path, class_names: tuple[str, ...]) -> None:
+    """Warn where the folders look like splits, which are taken for classes, or for parts of their names."""
+    first = {name.split("/")[0] for name in class_names}
+    if len(first) > 1 and all(name.lower() in SPLITS for name in first):
+        named = sorted(first)
+        log.warning(
+            "the folders %s of %s are taken for classes; if they are splits, write %s",
+            " and ".join(named), folder, " or ".join(f"{folder}:{name}" for name in named),
+        )  # fmt: skip
 
 
 def _inside(split: str) -> PurePath:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from hashlens.errors import BadInput
 from hashlens.sources.decoding import UnreadableImage
+from hashlens.sources.file_types import NO_RAW, RAW, ending_of
 from hashlens.sources.opener import Opener
 from hashlens.sources.source import NO_FINGERPRINT, Source
 
@@ -68,11 +69,13 @@ def open_image_file(path: str | os.PathLike[str], split: str | None = None) -> I
     """Open one image file.
 
     Raises:
-        BadInput: a split is asked for.
+        BadInput: a split is asked for, or it is a raw photograph.
     """
     path = Path(path)
     if split is not None:
         raise BadInput(f"{path} is one file and has no split '{split}'.")
+    if ending_of(path.name) in RAW:
+        raise BadInput(f"{path} cannot be read: {NO_RAW}.")
     return ImageFiles(str(path), [path], path.parent, identity=str(path.resolve()))
 
 

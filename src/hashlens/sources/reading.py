@@ -6,10 +6,14 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from hashlens.cache import cache_folder
 from hashlens.compute.threads import available_threads
+from hashlens.files import replacing
 from hashlens.progress import Progress, silence
 from hashlens.sources.decoding import UnreadableImage
 from hashlens.sources.source import Skipped, Source
+
+LISTED = 5  # lines of a listing
 
 log = logging.getLogger("hashlens")
 
@@ -44,7 +48,22 @@ def find_unreadable(source: Source, progress: Progress | None = None) -> list[Sk
 
 
 def tell_skipped(skipped: Sequence[Skipped]) -> None:
-    """Log how many images were left out and list them with the reasons."""
-    if skipped:
-        listed = "".join(f"\n  {one}" for one in skipped)
-        log.warning("%s of the images cannot be read and are left out:%s", f"{len(skipped):,}", listed)
+    """Log how many images were left out, and the first five with the reasons; of more, all go to a file."""
+    if not skipped:
+        return
+    listed = "".join(f"\n  {one}" for one in skipped[:LISTED])
+    if len(skipped) > LISTED:
+        listed += f"\n  and {len(skipped) - LISTED:,} more{_whole_list(skipped)}"
+    log.warning("%s of the images cannot be read and are left out:%s", f"{len(skipped):,}", listed)
+
+
+def _whole_list(skipped: Sequence[Skipped]) -> str:
+    """Where all of them are listed; empty if the disk refuses it."""
+    file = cache_folder() / "skipped.txt"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as temporary:
+            temporary.write_text("".join(f"{one}\n" for one in skipped), encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+    return f"; all of them are listed in {file}"
