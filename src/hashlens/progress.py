@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
+
+log = logging.getLogger("hashlens")
 
 
 class Advance(Protocol):
@@ -43,7 +46,7 @@ def silence(description: str, total: int) -> Iterator[Advance]:
 
 @contextmanager
 def progress_bar(description: str, total: int) -> Iterator[Advance]:
-    """Progress as a bar on standard error; nothing where that is a file or a pipe.
+    """Progress as a bar on standard error; nothing where that is a file or a pipe, or messages are not shown.
 
     Example:
         >>> with progress_bar("Counting", total=3) as advance:
@@ -61,7 +64,8 @@ def progress_bar(description: str, total: int) -> Iterator[Advance]:
         TextColumn("{task.fields[note]}"),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
+    quiet = log.level > logging.INFO
+    with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as progress:
         task = progress.add_task(description, total=total, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:

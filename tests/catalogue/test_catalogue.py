@@ -113,9 +113,10 @@ def test_new_changed_deleted_and_relabelled_images(catalogue: Catalogue, photos:
     write_digits(photos, range(40, 43))
     (photos / "0" / "0.png").unlink()
     shutil.copy(photos / "2" / "2.png", photos / "1" / "1.png")
-    (photos / "9" / "9.png").rename(photos / "5" / "9.png")  # a move is a removal and an addition
+    (photos / "9" / "9.png").rename(photos / "5" / "9.png")
     changes = catalogue.update(hl.open_source(photos))
-    assert (changes.added, changes.changed, changes.removed, changes.unchanged) == (4, 1, 2, 37)
+    assert (changes.added, changes.changed, changes.removed, changes.unchanged) == (3, 1, 1, 37)
+    assert changes.moved == 1
     check_holds_exactly(catalogue, photos)
 
 

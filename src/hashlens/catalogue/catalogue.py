@@ -30,6 +30,7 @@ from hashlens.errors import BadInput, NotFound
 from hashlens.models import HashModel
 from hashlens.progress import Progress, silence
 from hashlens.sources import Skipped, Source, as_source
+from hashlens.sources.locations import is_gone
 
 DATABASE_FILE = "catalogue.sqlite"
 MODEL_FOLDER = "model"
@@ -45,6 +46,7 @@ class Changes:
     """What an update of a catalogue did; numbers of images.
 
     Attributes:
+        moved: images that are at another path now, known by their content, which were not encoded again.
         skipped: the images that could not be read.
 
     Example:
@@ -57,6 +59,7 @@ class Changes:
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
+    moved: int = 0
     skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -351,6 +354,46 @@ class Catalogue:
                 for image, source, size, mtime, code in found
             ]
 
+    def codes(self, at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+        """Ids, (n,), and packed codes, (n, ceil(K/8)), of all images by id, in batches of up to ``at_once``."""
+        with self._database.connect() as rows:
+            cursor = rows.execute("SELECT id, code FROM images ORDER BY id")
+            while batch := cursor.fetchmany(at_once):
+                yield np.array([image for image, _ in batch], np.int64), _as_codes([code for _, code in batch])
+
+    def remove(self, source: str) -> int:
+        """Remove all images that came from a source, which may be gone; how many those are.
+
+        Args:
+            source: as it was given when it was indexed, or as :meth:`sources` names it.
+
+        Raises:
+            NotFound: no image came from it.
+        """
+        table, _, split = source.rpartition(":")
+        names = [source, str(Path(source).resolve())]
+        if table:
+            names += [f"{Path(table).resolve()}:{split}", str(Path(table, split).resolve())]
+        known = self.sources()
+        found = [name for name in names if name in known]
+        if not found:
+            some = ", ".join(list(known)[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
+            raise NotFound(f"No image in {self.folder} came from {source}; they came from {some or 'nowhere'}.")
+        with self._database.connect() as rows, rows:
+            removed = rows.execute("DELETE FROM images WHERE source = ?", (as_stored(found[0]),)).rowcount
+            rows.execute("DELETE FROM skipped WHERE source = ?", (as_stored(found[0]),))
+        self._prepare()
+        return removed
+
+    def prune(self) -> int:
+        """Remove images whose file, or the table that they stand in, is gone; how many those are."""
+        with self._database.connect() as rows, rows:
+            stored = rows.execute("SELECT id, path FROM images").fetchall()
+            gone = [(image,) for image, path in stored if is_gone(as_text(path))]
+            rows.executemany("DELETE FROM images WHERE id = ?", gone)
+        self._prepare()
+        return len(gone)
+
     def sample(self, count: int) -> list[int]:
         """Ids of some images, drawn at random from wherever in the catalogue; fewer where there are fewer."""
         with self._database.connect() as rows:
@@ -379,7 +422,8 @@ class Catalogue:
     def update(self, source: Source, device: str | None = None, progress: Progress | None = None) -> Changes:
         """Make the catalogue hold what the source holds now.
 
-        New images are added; images whose size or time of change differ are encoded again; images that came
+        New images are added, but for those that are known by their content from a path that is gone: these keep
+        their code and id; images whose size or time of change differ are encoded again; images that came
         from this source before and are gone are removed; labels follow the source. Images of other sources
         stay.
 
@@ -399,19 +443,20 @@ class Catalogue:
             ...     catalogue.update(source.select(range(20, 60)))
             ...     catalogue.labels()
             50
-            Changes(added=10, changed=0, removed=20, unchanged=30, skipped=[])
+            Changes(added=10, changed=0, removed=20, unchanged=30, moved=0, skipped=[])
             {'cat': 20, 'dog': 20}
         """
         changes = Changes()
         with self._database.connect() as rows:
             compared = Comparison(rows, source)
             with rows:
+                changes.moved = compared.follow_moves()
                 changes.removed = compared.remove_missing()
                 compared.follow_labels()
             waiting = compared.waiting()
             known = {item for item, is_known in waiting if is_known}
             items = np.array([item for item, _ in waiting], np.int64)
-            changes.unchanged = compared.count() - len(items)
+            changes.unchanged = compared.count() - len(items) - changes.moved
             detailed = self._detailed and compared.images() + len(items) <= MOST_DETAILED
             if len(items):
                 with (
@@ -422,7 +467,7 @@ class Catalogue:
                         encoded = [int(item) for item in items[batch.items]]
                         skipped = [(int(items[one.item]), one) for one in batch.skipped]
                         with rows:
-                            compared.store(encoded, batch.codes, batch.details if detailed else None)
+                            compared.store(encoded, batch.codes, batch.details if detailed else None, batch.digests)
                             compared.leave_out(skipped)
                         changes.changed += len(known.intersection(encoded))
                         changes.added += len(encoded) - len(known.intersection(encoded))

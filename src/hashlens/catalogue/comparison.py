@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.catalogue.database import as_stored
-from hashlens.sources import Skipped, Source
+from hashlens.backbones.feature_cache import content_digest
+from hashlens.catalogue.database import as_stored, as_text
+from hashlens.sources import Skipped, Source, UnreadableImage
+from hashlens.sources.locations import is_gone
 
 _TABLES = """
 CREATE TEMPORARY TABLE listed (
@@ -79,6 +81,39 @@ class Comparison:
             for place, name in enumerate(self._source.label_names(item)):
                 yield item, place, numbers[as_stored(name)]
 
+    def follow_moves(self) -> int:
+        """Give images whose file is gone the path of a new item with the same content; how many those are."""
+        if self._source.feature_dimension is not None:
+            return 0
+        lost: dict[tuple[int, bytes], list[int]] = {}
+        candidates = self._rows.execute(
+            "SELECT images.id, path, source, size, digest FROM images JOIN contents ON image = images.id "
+            "WHERE path NOT IN (SELECT path FROM listed) AND size IN (SELECT size FROM listed)"
+        )
+        for image, path, source, size, digest in candidates:
+            if source == self._identity or is_gone(as_text(path)):
+                lost.setdefault((size, digest), []).append(image)
+        sizes = {size for size, _ in lost}
+        new = self._rows.execute(
+            "SELECT item, listed.size FROM listed LEFT JOIN images USING (path) "
+            "WHERE images.id IS NULL ORDER BY item"
+        ).fetchall()
+        moved = []
+        for item, size in new:
+            if size in sizes:
+                try:
+                    found = lost.get((size, content_digest(self._source.read(item))))
+                except UnreadableImage:
+                    continue
+                if found:
+                    moved.append((item, found.pop(0)))
+        self._rows.executemany(
+            "UPDATE images SET (path, source, size, mtime) = "
+            "(SELECT path, ?, size, mtime FROM listed WHERE item = ?) WHERE id = ?",
+            ((self._identity, item, image) for item, image in moved),
+        )
+        return len(moved)
+
     def remove_missing(self) -> int:
         """Remove images that came from the source and are gone; how many those are."""
         gone = "WHERE source = ? AND path NOT IN (SELECT path FROM listed)"
@@ -112,9 +147,14 @@ class Comparison:
         return int(self._rows.execute("SELECT count(*) FROM images").fetchone()[0])
 
     def store(
-        self, items: Sequence[int], codes: NDArray[np.uint8], details: NDArray[np.int8] | None = None
+        self,
+        items: Sequence[int],
+        codes: NDArray[np.uint8],
+        details: NDArray[np.int8] | None,
+        digests: Sequence[bytes],
     ) -> None:
-        """Add items with packed codes and, if they are kept, details; or replace the images that they were."""
+        """Add items, or replace the images that they were: their packed codes, details if these are kept, and
+        digests of their content."""
         self._rows.executemany(
             _UPSERT,
             ((self._identity, code.tobytes(), item) for item, code in zip(items, codes, strict=True)),
@@ -125,6 +165,10 @@ class Comparison:
             ((item,) for item in items),
         )
         self._relabel()
+        self._rows.executemany(
+            "INSERT OR REPLACE INTO contents SELECT image, ? FROM relabelled WHERE item = ?",
+            zip(digests, items, strict=True),
+        )
         if details is not None:
             self._rows.executemany(
                 "INSERT OR REPLACE INTO details SELECT image, ? FROM relabelled WHERE item = ?",

@@ -49,6 +49,16 @@ CREATE TRIGGER image_removed AFTER DELETE ON images BEGIN
     INSERT INTO pending SELECT OLD.id WHERE NOT EXISTS (SELECT 1 FROM pending WHERE image = OLD.id);
 END;
 """
+# By which moved images are known again; indexes from before there was this table get it when they are opened.
+_CONTENTS = """
+CREATE TABLE IF NOT EXISTS contents (image INTEGER PRIMARY KEY, digest BLOB NOT NULL);
+CREATE TRIGGER IF NOT EXISTS content_removed AFTER DELETE ON images BEGIN
+    DELETE FROM contents WHERE image = OLD.id;
+END;
+CREATE TRIGGER IF NOT EXISTS content_changed AFTER UPDATE OF code ON images WHEN OLD.code IS NOT NEW.code BEGIN
+    DELETE FROM contents WHERE image = NEW.id;
+END;
+"""
 # What the engine holds: the number of the folder of codes, what identifies its content, and how many codes.
 _ENGINE = "INSERT INTO properties VALUES ('codes', 0), ('state', ''), ('indexed', 0);"
 
@@ -90,6 +100,9 @@ class Database:
             raise BadInput(
                 f"{path.parent} has format version {found.get('version')}; this HashLens reads up to {VERSION}."
             )
+        with self.connect() as rows:
+            if not rows.execute("SELECT 1 FROM sqlite_schema WHERE name = 'content_changed'").fetchone():
+                rows.executescript(_CONTENTS)
 
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
@@ -126,7 +139,7 @@ def create(path: Path, facts: dict[str, Any]) -> None:
         facts: properties to note in it.
     """
     with closing(sqlite3.connect(path)) as rows:
-        rows.executescript(_IMAGES + _LABELS_AND_PENDING + _ENGINE)
+        rows.executescript(_IMAGES + _LABELS_AND_PENDING + _CONTENTS + _ENGINE)
         with rows:
             known = {"format": FORMAT, "version": VERSION, **facts}
             rows.executemany("INSERT INTO properties VALUES (?, ?)", known.items())

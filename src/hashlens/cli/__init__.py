@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 # A verb adds itself when its file is imported.
-from hashlens.cli import centres, demo, evaluate, export, fit, index, info, search, serve, split, taxonomy  # noqa: F401
+from hashlens.cli import (  # noqa: F401
+    centres,
+    demo,
+    duplicates,
+    evaluate,
+    export,
+    fit,
+    index,
+    info,
+    search,
+    serve,
+    split,
+    taxonomy,
+)
 from hashlens.cli.messages import speak_plainly
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
@@ -16,6 +31,7 @@ from hashlens.plugins import load_plugins
 register = VERBS.register
 
 ORDER = ("demo", "fit", "index", "search", "serve", "evaluate")  # in the help; then the others
+FOR_ALL = ("--quiet", "--verbose")
 
 
 def application() -> typer.Typer:
@@ -27,17 +43,41 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
+    app.callback()(_for_all)
     for name in dict.fromkeys((*ORDER, *VERBS)):
         app.command(name)(VERBS[name])
     return app
+
+
+def _for_all(
+    _version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Only results and warnings: no other messages, no progress.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="More messages, with the time.")] = False,
+) -> None:
+    if quiet and verbose:
+        raise BadInput("--quiet and --verbose do not go together; leave one of them out.")
+    speak_plainly(quiet, verbose)
+
+
+def _arguments(words: list[str]) -> list[str]:
+    """The words of a command with those that every command knows in front, wherever they were written."""
+    end = words.index("--") if "--" in words else len(words)
+    first = [word for word in words[:end] if word in FOR_ALL]
+    return [*first, *(word for word in words[:end] if word not in FOR_ALL), *words[end:]]
 
 
 def main() -> None:
     """Run the command line; bad input, or a refusal of the system, ends it with one sentence and exit status 2."""
     speak_plainly()
     try:
+        words = sys.argv[1:]
+        if words[:1] == ["--version"]:
+            print(f"hashlens {version('hashlens')}")
+            sys.exit()
         load_plugins()
-        application()()
+        application()(_arguments(words))
     except BadInput as error:
         print(f"hashlens: {error}", file=sys.stderr)
     except OSError as error:  # a full disk, a folder without permission, a name that is too long

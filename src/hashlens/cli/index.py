@@ -7,16 +7,23 @@ from typing import Annotated
 
 import typer
 
-from hashlens.cli.arguments import EncodingDevice, ModelFolder, SourceName, Split
+from hashlens.cli.arguments import EncodingDevice, Split
 from hashlens.cli.messages import log
 from hashlens.cli.verbs import VERBS
+from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
 
 
 @VERBS.register("index")
 def index(
-    model: ModelFolder,
-    source: SourceName,
+    model: Annotated[
+        Path | None, typer.Argument(metavar="MODEL", help="A folder written by hashlens fit.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="SOURCE", help="Images, as hashlens fit takes them.", show_default=False),
+    ] = None,
+    *,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="INDEX", help="Folder of the index.")],
     split: Split = None,
     adapt: Annotated[
@@ -35,12 +42,24 @@ def index(
             help="Keep, in a new index, a byte for each bit, by which searches order what codes cannot tell apart.",
         ),
     ] = True,
+    remove: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Instead: take out all images of a source.")
+    ] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Instead: take out images whose files are gone.")] = False,
     device: EncodingDevice = None,
 ) -> None:
     """Encode every image of a source into an index.
 
-    Run it again to add new images, drop deleted ones and encode changed ones again.
+    Run it again to add new images, drop deleted ones and encode changed ones again; files that were moved keep
+    their codes.
     """
+    if remove is not None or prune:
+        if model is not None or source is not None:
+            raise BadInput("--remove and --prune need no MODEL and no SOURCE before them, only -o INDEX.")
+        _take_out(output, remove, prune)
+        return
+    if model is None or source is None:
+        raise BadInput("Give MODEL, SOURCE and -o INDEX; or --remove SOURCE or --prune, and -o INDEX.")
     from hashlens.sources import open_source
     from hashlens.sources.reading import tell_skipped
 
@@ -53,6 +72,18 @@ def index(
     changes = catalogue.update(images, device, progress_bar)
     log.info(
         f"{output}: {changes.added:,} added, {changes.changed:,} changed, {changes.removed:,} removed, "
-        f"{changes.unchanged:,} unchanged; {len(catalogue):,} images in all."
+        + (f"{changes.moved:,} moved, " if changes.moved else "")
+        + f"{changes.unchanged:,} unchanged; {len(catalogue):,} images in all."
     )
     tell_skipped(changes.skipped)
+
+
+def _take_out(index: Path, source: str | None, prune: bool) -> None:
+    from hashlens.catalogue import Catalogue
+
+    catalogue = Catalogue.open(index)
+    if source is not None:
+        log.info(f"{index}: {catalogue.remove(source):,} images of {source} removed.")
+    if prune:
+        log.info(f"{index}: {catalogue.prune():,} images whose files are gone removed.")
+    log.info(f"{len(catalogue):,} images in all.")

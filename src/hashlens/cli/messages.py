@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import warnings
+from datetime import datetime
 
 log = logging.getLogger("hashlens")
 
@@ -13,15 +14,27 @@ log = logging.getLogger("hashlens")
 class _PlainHandler(logging.Handler):
     """Messages as they are, to wherever standard error points now (a progress bar redirects it)."""
 
+    def __init__(self, timed: bool) -> None:
+        super().__init__()
+        self._timed = timed
+
     def emit(self, record: logging.LogRecord) -> None:
         before = "warning: " if record.levelno >= logging.WARNING else ""
+        if self._timed:
+            before = f"{datetime.fromtimestamp(record.created):%H:%M:%S} " + before
         print(before + self.format(record), file=sys.stderr)
 
 
-def speak_plainly() -> None:
-    """Show our messages and warnings; of several training processes, only the first's."""
+def speak_plainly(quiet: bool = False, verbose: bool = False) -> None:
+    """Show our messages and warnings; of several training processes, only the first's.
+
+    Args:
+        quiet: only warnings.
+        verbose: also what is of interest when something goes wrong, and the time of each message.
+    """
     first = os.environ.get("LOCAL_RANK", "0") == "0"
-    log.setLevel(logging.INFO if first else logging.ERROR)
-    log.handlers = [_PlainHandler()]
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    log.setLevel(level if first else logging.ERROR)
+    log.handlers = [_PlainHandler(verbose)]
     log.propagate = False
     warnings.showwarning = lambda message, *_args, **_kwargs: log.warning("%s", message)

@@ -66,6 +66,24 @@ def print_results(answer: Mapping[str, Any]) -> None:
     _print(table)
 
 
+def print_groups(groups: Iterable[Iterable[Mapping[str, Any]]]) -> None:
+    """Groups of images, each a dictionary made from an entry."""
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("group", justify="right")
+    table.add_column("bytes", justify="right")
+    table.add_column("label")
+    table.add_column("path", overflow="fold")
+    for number, group in enumerate(groups, 1):
+        for one in group:
+            label = as_shown(", ".join(one["labels"]))
+            table.add_row(f"{number:,}", f"{one['bytes']:,}", label, _path(one["path"]))
+        table.add_section()
+    if table.row_count:
+        _print(table)
+
+
 def print_json(content: Any) -> None:
     """JSON for programs; names of files that are no UTF-8 keep their bytes as escapes."""
     try:
@@ -93,7 +111,8 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
     table = Table(show_header=False, box=None)
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
+        shown = f"{value:.4g}" if isinstance(value, float) else as_shown(value)
+        table.add_row(as_shown(name).replace("_", " "), shown)
     _print(table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from hashlens.errors import BadInput
 from hashlens.models.network import HashNetwork
 from hashlens.progress import Progress, silence
 from hashlens.sources import Skipped, Source, as_source
+
+log = logging.getLogger("hashlens")
 
 
 class SkippedImagesWarning(UserWarning):
@@ -102,6 +105,7 @@ class Encoder:
         self._network = (network if at_home else copy.deepcopy(network).to(where)).eval()
         self._device = where
         self._progress = progress or silence
+        log.debug("encoding %d bits on %s", self.bits, device or where)
         self._extractor = FeatureExtractor(self._network.backbone, encoding_device(device), threads, cached)
 
     def __enter__(self) -> Encoder:

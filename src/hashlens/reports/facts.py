@@ -14,6 +14,7 @@ from hashlens.models import CONFIG_FILE, read_config
 from hashlens.models.hash_model import kept_scores
 
 SHOWN_CLASSES = 8
+SHOWN = 5  # sources, and images that are not indexed
 
 
 def facts_of(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[str]]:
@@ -77,5 +78,11 @@ def _of_index(catalogue: Catalogue) -> tuple[dict[str, Any], list[str]]:
     else:
         facts["engine"] = type(engine).__name__
     facts["details"] = f"of {catalogue.detailed():,} images"
-    facts |= {f"from {name}": f"{count:,}" for name, count in catalogue.sources().items()}
-    return facts, [f"not indexed: {path}: {reason}" for path, reason in catalogue.skipped()]
+    sources, skipped = catalogue.sources(), catalogue.skipped()
+    facts |= {f"from {name}": f"{count:,}" for name, count in list(sources.items())[:SHOWN]}
+    if len(sources) > SHOWN:
+        facts[f"from {len(sources) - SHOWN:,} more sources"] = f"{sum(list(sources.values())[SHOWN:]):,}"
+    remarks = [f"not indexed: {path}: {reason}" for path, reason in skipped[:SHOWN]]
+    if len(skipped) > SHOWN:
+        remarks.append(f"not indexed: {len(skipped) - SHOWN:,} more, as hashlens index tells when it is run again")
+    return facts, remarks

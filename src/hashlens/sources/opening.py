@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from hashlens.sources.image_array import ImageArray
 from hashlens.sources.image_list import ImageList, is_image
 from hashlens.sources.opener import Opener
 from hashlens.sources.source import Source
+
+log = logging.getLogger("hashlens")
 
 OPENERS: Registry[Opener] = Registry("kind of source")
 """Every kind of source by name. The last is asked first whether it recognises what the user wrote, so that whoever
@@ -65,7 +68,9 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Sou
     if opener is None:
         *first, last = (OPENERS[name].about for name in _asked())
         raise BadInput(f"There is no {text} that can be opened; give {', '.join(first)}, or {last}.")
-    return opener.open(text, split)
+    opened = opener.open(text, split)
+    log.debug("opened %r, %s", opened, opener.about)
+    return opened
 
 
 def as_source(items: Any) -> Source:

@@ -1,0 +1,54 @@
+"""What commands say, and how much of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from hashlens import cli
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hashlens", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name in ("cat/1.png", "cat/2.png", "dog/3.png", "dog/raw.cr2"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).touch()
+    return tmp_path / "photos"
+
+
+def test_the_version_is_told(run) -> None:
+    assert run("--version") == (0, f"hashlens {version('hashlens')}\n", "")
+
+
+def test_messages_are_as_many_as_asked_for(run, photos: Path, tmp_path: Path) -> None:
+    said = {}
+    for number, words in enumerate(([], ["--quiet"], ["--verbose"])):
+        status, output, said[number] = run("split", photos, "-o", tmp_path / f"{number}.csv", *words)
+        assert (status, output) == (0, "")
+    assert "warning: " in said[0] and "Wrote" in said[0]
+    assert "warning: " in said[1] and "Wrote" not in said[1]
+    assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in said[2].splitlines() if not line.startswith("  "))
+    assert run("--quiet", "split", photos, "-o", tmp_path / "front.csv")[2] == said[1]
+    status, _, error = run("split", photos, "--quiet", "--verbose")
+    assert status == 2 and "do not go together" in error
+
+
+def test_bad_options_are_refused_before_anything_is_read(run, tmp_path: Path) -> None:
+    status, _, error = run("search", tmp_path / "no index", tmp_path / "no picture.jpg", "-k", 0)
+    assert status == 2 and "-k is 0" in error
