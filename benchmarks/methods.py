@@ -57,8 +57,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 COMPARED: dict[str, Method] = {
     "orthohash": METHODS["orthohash"],
     "csq": METHODS["csq"],
+    "csq-hadamard": METHODS["csq-hadamard"],
     "mds": METHODS["mds"],
+    "mds-best-known": METHODS["mds-best-known"],
     "shc": METHODS["shc"],
+    "shc-annealed": METHODS["shc-annealed"],
     "shrewd": METHODS["shrewd"],
     "shrewd, no labels": SHREWD(classification_weight=0),
     "shrewd, no labels, near pairs": SHREWD(classification_weight=0, divergence_weight=0.01, rho=6),
@@ -67,10 +70,13 @@ COMPARED: dict[str, Method] = {
     "hashlens, confusion": HashLens(similarity="confusion"),
     "orthohash, semantic centres": OrthoHash(centres=SEMANTIC),
     "orthohash, taxonomy centres": OrthoHash(centres=SEMANTIC, similarity="taxonomy"),
-    "shc, class means": CentralSimilarityHashing(centres=SEMANTIC, similarity="class-means"),
-    "shc, taxonomy": CentralSimilarityHashing(centres=SEMANTIC, similarity="taxonomy"),
+    "shc-annealed, class means": CentralSimilarityHashing(centres=SEMANTIC, similarity="class-means"),
+    "shc-annealed, taxonomy": CentralSimilarityHashing(centres=SEMANTIC, similarity="taxonomy"),
 }
-FIRST = ("orthohash", "csq", "mds", "shc", "shrewd", "shrewd, no labels", "hashlens", "hashlens-taxonomy")
+FIRST = (
+    "orthohash", "csq-hadamard", "mds-best-known", "shc-annealed", "shrewd", "shrewd, no labels", "hashlens",
+    "hashlens-taxonomy",
+)  # fmt: skip
 COMPONENTS = "signs of principal components"
 UNLABELLED_BITS = (16, 32, 64, 128, 256)
 DEPTHS = (100, 250, 1000, None)

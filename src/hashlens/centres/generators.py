@@ -8,9 +8,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hashlens.centres.alternating_codes import shc
 from hashlens.centres.codebook import check_codebook
+from hashlens.centres.csq_codes import csq
 from hashlens.centres.distant_codes import maximum_distance
 from hashlens.centres.hadamard_codes import hadamard
+from hashlens.centres.lp_box_codes import mds
 from hashlens.centres.random_codes import bernoulli
 from hashlens.centres.semantic_codes import semantic
 from hashlens.classes import check_similarity
@@ -29,6 +32,9 @@ register = GENERATORS.register
 register("bernoulli")(bernoulli)
 register("hadamard")(hadamard)
 register("maximum-distance")(maximum_distance)
+register("csq")(csq)
+register("mds")(mds)
+register("shc")(shc)
 
 
 @register("semantic")

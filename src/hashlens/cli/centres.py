@@ -25,8 +25,8 @@ def centres(
     generator: Annotated[
         str | None,
         typer.Option(
-            help="bernoulli, hadamard, maximum-distance or semantic; by default semantic with a similarity or "
-            "taxonomy, else maximum-distance."
+            help="bernoulli, hadamard, maximum-distance, semantic, or those of papers: csq, mds, shc; by default "
+            "semantic with a similarity or taxonomy, else maximum-distance."
         ),
     ] = None,
     similarity: Annotated[

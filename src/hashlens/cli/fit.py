@@ -22,8 +22,9 @@ def fit(
     method: Annotated[
         str | None,
         typer.Option(
-            help="hashlens, hashlens-taxonomy, orthohash, orthoarc, csq, mds, shc or shrewd; by default hashlens, "
-            "or hashlens-taxonomy with a taxonomy. Without labels itq, pca-signs or lsh; by default itq.",
+            help="hashlens, hashlens-taxonomy, orthohash, orthoarc, csq, mds, shc, shrewd or a baseline; by "
+            "default hashlens, or hashlens-taxonomy with a taxonomy. Without labels itq, pca-signs or lsh; by default "
+            "itq.",
             show_default=False,
         ),
     ] = None,

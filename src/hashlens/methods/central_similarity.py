@@ -1,6 +1,7 @@
 """CSQ (Yuan et al., CVPR 2020), MDS (Wang et al., CVPR 2023) and SHC (Chen et al., 2025).
 
-The three train alike and differ in their centres: Hadamard, as far apart as possible, semantic.
+The three train alike and differ in their centres. Those of the papers are the generators ``csq``, ``mds`` and
+``shc``; ``hadamard``, ``maximum-distance`` and ``semantic`` are ours: for more sizes, farther apart, a better fit.
 """
 
 from __future__ import annotations
