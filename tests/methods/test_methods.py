@@ -14,7 +14,16 @@ from torch import nn
 from hashlens.centres import GENERATORS, check_codebook, needs_similarity
 from hashlens.classes import embedding_similarity
 from hashlens.errors import BadInput
-from hashlens.methods import METHODS, SCHEDULES, SHREWD, CentreMethod, HashLens, OrthoHash, get_method
+from hashlens.methods import (
+    METHODS,
+    SCHEDULES,
+    SHREWD,
+    CentreMethod,
+    HashLens,
+    OrthoHash,
+    TrainingSettings,
+    get_method,
+)
 from hashlens.models import HASH_LAYERS
 from hashlens.objectives import (
     CentralSimilarity,
@@ -237,8 +246,34 @@ def test_paper_settings_of_orthohash_are_those_of_the_paper(
     assert settings.learning_rate == rate
     assert settings.backbone_rate == 0.1
     assert settings.weight_decay == 5e-4
-    assert settings.schedule == "step"
+    assert settings.optimizer == "adam"
     assert settings.feature_dropout == 0
+    assert settings.hidden_layers == ()
+    drops = [epoch for epoch in range(1, epochs) if rate_at(settings, epoch) < rate_at(settings, epoch - 1)]
+    assert drops == ([80] if finetune else [4, 7])
+    assert [rate_at(settings, epoch) for epoch in (0, *drops)] == pytest.approx(
+        [rate * 0.1**number for number in range(1 + len(drops))]
+    )
+
+
+@pytest.mark.parametrize("finetune", [False, True])
+def test_paper_settings_of_shc_are_those_of_the_paper(finetune: bool) -> None:
+    method = get_method("shc")
+    settings = method.settings(finetune=finetune, paper=True)
+    assert (settings.epochs, settings.batch_size) == (100, 64)
+    assert (settings.optimizer, settings.learning_rate, settings.weight_decay) == ("rmsprop", 1e-4, 1e-5)
+    assert settings.backbone_rate == 1
+    assert settings.hidden_layers == ()
+    assert rate_at(settings, 0) == 1e-4
+    assert rate_at(settings, 50) == pytest.approx((1e-4 + 1e-7) / 2)
+    assert rate_at(settings, 100) == pytest.approx(1e-7)
+    assert method.describe()["quantization_weight"] == 1e-4
+    assert method.describe()["centres"] == "shc"
+
+
+def rate_at(settings: TrainingSettings, epoch: int) -> float:
+    """At the start of an epoch, from 0."""
+    return settings.learning_rate * SCHEDULES[settings.schedule](epoch / settings.epochs)
 
 
 @pytest.mark.parametrize(

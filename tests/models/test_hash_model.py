@@ -566,6 +566,20 @@ def test_adapting_balances_the_bits_of_shifted_features() -> None:
     np.testing.assert_allclose(model.continuous_codes(shifted).mean(0), 0, atol=1e-3)
 
 
+def test_adapting_may_reset_what_batch_norm_has_learnt() -> None:
+    model, kept = make_model(), make_model()
+    given = features(500) + 2
+    with torch.no_grad():
+        for one in (model, kept):
+            one.network.hash_layer.norm.weight.fill_(3)
+            one.network.hash_layer.norm.bias.fill_(5)
+    kept.adapt(given)
+    np.testing.assert_allclose(kept.continuous_codes(given).mean(0), 5, atol=1e-3)
+    codes = model.adapt(given, reset=True).continuous_codes(given)
+    np.testing.assert_allclose(codes.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose((kept.continuous_codes(given) - 5) / 3, codes, atol=1e-3)
+
+
 def test_adapting_twice_to_the_same_features_changes_nothing_more() -> None:
     model = make_model().adapt(features())
     codes = model.continuous_codes(features())

@@ -23,8 +23,8 @@ def fit(
         str | None,
         typer.Option(
             help="hashlens, hashlens-taxonomy, orthohash, orthoarc, csq, mds, shc, shrewd or a baseline; by "
-            "default hashlens, or hashlens-taxonomy with a taxonomy. Without labels itq, pca-signs or lsh; by default "
-            "itq.",
+            "default hashlens, or hashlens-taxonomy with a taxonomy. Without labels itq, pca-signs or lsh; by "
+            "default itq.",
             show_default=False,
         ),
     ] = None,

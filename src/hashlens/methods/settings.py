@@ -19,9 +19,9 @@ class TrainingSettings:
         batch_size: images per step.
         learning_rate: of the hash layer.
         weight_decay: L2 penalty, added to the gradient.
-        schedule: ``"step"`` divides the rate by ten after 80 % of the training; ``"cosine"`` lowers it to
-            zero along a cosine after warming up over the first 5 %; ``"annealing"`` lowers it to a
-            thousandth along a cosine.
+        schedule: ``"step"`` divides the rate by ten after 80 % of the training; ``"two-steps"`` after 40 % and
+            again after 70 %; ``"cosine"`` lowers it to zero along a cosine after warming up over the first 5 %;
+            ``"annealing"`` lowers it to a thousandth along a cosine.
         optimizer: ``"adam"`` or ``"rmsprop"``.
         backbone_rate: learning rate of the backbone relative to the hash layer's; only used end to end.
         feature_dropout: share of features set to zero at random.
@@ -37,7 +37,7 @@ class TrainingSettings:
     batch_size: int
     learning_rate: float
     weight_decay: float
-    schedule: Literal["step", "cosine", "annealing"]
+    schedule: Literal["step", "two-steps", "cosine", "annealing"]
     optimizer: Literal["adam", "rmsprop"] = "adam"
     backbone_rate: float = 0.1
     feature_dropout: float = 0.0
@@ -78,6 +78,10 @@ def _step(progress: float) -> float:
     return 1.0 if progress < 0.8 else 0.1
 
 
+def _two_steps(progress: float) -> float:
+    return 1.0 if progress < 0.4 else 0.1 if progress < 0.7 else 0.01
+
+
 def _cosine(progress: float) -> float:
     warmup = 0.05
     if progress < warmup:
@@ -91,6 +95,11 @@ def _annealing(progress: float) -> float:
 
 
 # Factor of the learning rate after a share of all steps.
-SCHEDULES: dict[str, Callable[[float], float]] = {"step": _step, "cosine": _cosine, "annealing": _annealing}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "step": _step,
+    "two-steps": _two_steps,
+    "cosine": _cosine,
+    "annealing": _annealing,
+}
 
 OPTIMIZERS: dict[str, Any] = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}

@@ -161,15 +161,17 @@ class HashModel:
             encoded = encoder.readable(items)
         return (encoded.continuous, encoded.items) if return_items else encoded.continuous
 
-    def adapt(self, items: Any, device: str | None = None) -> HashModel:
+    def adapt(self, items: Any, device: str | None = None, reset: bool = False) -> HashModel:
         """Re-estimate the batch-norm statistics of the hash layer on the images that will be searched.
 
         Bits that were balanced on the training images need not be so on other images. No labels are used.
         OrthoHash (supplement D.5) lifts retrieval on an unlabelled database this way a lot. Mean and variance
-        are exact over all given items. Unlike there, the learnt scale γ and shift β stay.
+        are exact over all given items. There the learnt scale γ and shift β are set back to 1 and 0 too; here they
+        stay unless ``reset`` is set.
 
         Args:
             items: as for :meth:`encode`, at least two readable ones.
+            reset: set γ to 1 and β to 0, as the paper does: every bit is then 1 for about half of the items.
 
         Returns:
             The model itself, changed.
@@ -204,6 +206,9 @@ class HashModel:
         with torch.no_grad():
             norm.running_mean.copy_(torch.from_numpy(mean))
             norm.running_var.copy_(torch.from_numpy(variance))
+            if reset:
+                norm.weight.fill_(1)
+                norm.bias.zero_()
         self.training["adapted_to"] = count
         return self
 
