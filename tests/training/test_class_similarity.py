@@ -64,7 +64,7 @@ def test_any_method_takes_semantic_centres() -> None:
 
 def test_same_seed_same_centres_and_codes() -> None:
     source = paired_classes(300, 1)
-    one, two = (hl.fit(source, "shc", bits=16, epochs=2, seed=4, device="cpu") for _ in range(2))
+    one, two = (hl.fit(source, "shc-annealed", bits=16, epochs=2, seed=4, device="cpu") for _ in range(2))
     np.testing.assert_array_equal(one.codebook, two.codebook)
     np.testing.assert_array_equal(one.encode(source), two.encode(source))
 
@@ -85,7 +85,7 @@ def test_an_interrupted_end_to_end_training_does_not_train_its_classifier_again(
         folder = tmp_path / "photos" / digits.label_names(number)[0]
         folder.mkdir(parents=True, exist_ok=True)
         digits.image(number).save(folder / f"{number}.png")
-    options = {"method": "shc", "bits": 16, "image_size": 32, "finetune": True, "epochs": 1, "device": "cpu"}
+    options = {"method": "shc-annealed", "bits": 16, "image_size": 32, "finetune": True, "epochs": 1, "device": "cpu"}
     plain = hl.fit(tmp_path / "photos", **options)
 
     purposes = []
