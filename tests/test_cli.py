@@ -381,8 +381,9 @@ def test_fit_with_semantic_centres(run, photos: Path, tmp_path: Path, similarity
         (tmp_path / similarity).write_text("\n".join(lines))
         similarity = str(tmp_path / similarity)
     status, _, error = run(
-        "fit", photos / "train", "-o", tmp_path / "model", *FAST, "--method", "shc-annealed", "--similarity", similarity
-    )
+        "fit", photos / "train", "-o", tmp_path / "model", *FAST,
+        "--method", "shc-annealed", "--similarity", similarity,
+    )  # fmt: skip
     assert status == 0, error
     assert "semantic centres: smallest distance" in error
     if similarity in ("confusion", "class-means"):

@@ -85,7 +85,9 @@ def test_an_interrupted_end_to_end_training_does_not_train_its_classifier_again(
         folder = tmp_path / "photos" / digits.label_names(number)[0]
         folder.mkdir(parents=True, exist_ok=True)
         digits.image(number).save(folder / f"{number}.png")
-    options = {"method": "shc-annealed", "bits": 16, "image_size": 32, "finetune": True, "epochs": 1, "device": "cpu"}
+    options = {
+        "method": "shc-annealed", "bits": 16, "image_size": 32, "finetune": True, "epochs": 1, "device": "cpu",
+    }  # fmt: skip
     plain = hl.fit(tmp_path / "photos", **options)
 
     purposes = []
