@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hashlens.backbones import feature_cache
-from hashlens.backbones.feature_cache import DIGEST_BYTES, FeatureCache, content_digest
+from hashlens.backbones.feature_cache import FeatureCache
+from hashlens.sources.content import DIGEST_BYTES, content_digest
 
 FINGERPRINT = "0123456789abcdef" * 4
 DIMENSION = 1280

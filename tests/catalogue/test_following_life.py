@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
@@ -164,3 +165,18 @@ def test_copies_in_other_sizes_and_compressions_are_found_and_nothing_else(
         [*(f"{number}.png" for number in range(12) if number != 5), "0-copy.png", "0-small.jpg", "1-jpeg.jpg",
          "2-mirror.png"]
     )  # fmt: skip
+
+
+def test_a_search_with_an_indexed_image_loads_no_network(catalogue: Catalogue, tmp_path: Path) -> None:
+    query = tmp_path / "a copy elsewhere.png"
+    shutil.copyfile(tmp_path / "photos" / "one" / "4.png", query)
+    encoded = catalogue.search_images([query], k=5, device="cpu")
+    program = (
+        "import sys, hashlens as hl; "
+        f"found = hl.Catalogue.open({str(catalogue.folder)!r}).search_images([{str(query)!r}], k=5); "
+        "print([hit.path for hit in found.answers[0][1]]); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    paths, torch = done.stdout.splitlines()
+    assert paths == str([hit.path for hit in encoded.answers[0][1]])
+    assert torch == "False"

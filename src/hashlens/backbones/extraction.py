@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashlens.backbones.backbone import Backbone
-from hashlens.backbones.feature_cache import FeatureCache, content_digest
+from hashlens.backbones.feature_cache import FeatureCache
 from hashlens.backbones.onnx_runtime import onnx_run, onnx_run_if_fit
 from hashlens.backbones.shared_network import Run, SharedNetwork
 from hashlens.compute.devices import FASTEST, ONNX
@@ -25,6 +25,7 @@ from hashlens.compute.threads import available_threads, torch_threads
 from hashlens.errors import BadInput
 from hashlens.progress import Progress, silence
 from hashlens.sources import Skipped, Source, UnreadableImage, decode
+from hashlens.sources.content import content_digest
 
 BATCH_SIZE = 64
 BATCHES_AHEAD = 4  # decoded while the network runs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import threading
 import warnings
@@ -13,26 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.cache import cache_folder
-from hashlens.sources.decoding import Raw
 
-DIGEST_BYTES = 16
 LARGEST_FILE = 16 << 30  # bytes; a cache file that has grown to this takes nothing more
-
-
-def content_digest(raw: Raw) -> bytes:
-    """A hash of an undecoded image: its bytes, or its pixels and shape.
-
-    Example:
-        >>> len(content_digest(b"an image")), content_digest(b"an image") == content_digest(b"another image")
-        (16, False)
-    """
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    if isinstance(raw, bytes):
-        digest.update(raw)
-    else:
-        digest.update(repr((raw.shape, raw.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(raw).data)
-    return digest.digest()
 
 
 class FeatureCache:

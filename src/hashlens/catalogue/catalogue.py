@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,10 +27,13 @@ from hashlens.catalogue.ranking import Page, Ranking, details_of
 from hashlens.codes.packing import bytes_per_code
 from hashlens.engines import HammingIndex, SearchEngine
 from hashlens.errors import BadInput, NotFound
-from hashlens.models import HashModel
 from hashlens.progress import Progress, silence
-from hashlens.sources import Skipped, Source, as_source
+from hashlens.sources import Skipped, Source, UnreadableImage, as_source
+from hashlens.sources.content import content_digest
 from hashlens.sources.locations import is_gone
+
+if TYPE_CHECKING:
+    from hashlens.models import HashModel
 
 DATABASE_FILE = "catalogue.sqlite"
 MODEL_FOLDER = "model"
@@ -38,6 +41,7 @@ CODES_FOLDER = re.compile(r"codes-\d+")
 FORMER_CODES_FILE = re.compile(r"codes-\d+\.npy")  # of the first version
 MOST_ROOM, FEWEST_HOLES = 2, 1000  # codes are laid out anew when they take more room than so many times the images
 ROWS_AT_ONCE = 1 << 16
+MOST_LOOKED_UP = 64  # images of a search, which need not be encoded if all of them are known
 MOST_DETAILED = 5_000_000  # images whose details are kept
 
 
@@ -255,6 +259,8 @@ class Catalogue:
             kept = model
             model.save(work / MODEL_FOLDER)
             if adapt_to is not None:
+                from hashlens.models import HashModel
+
                 kept = HashModel.load(work / MODEL_FOLDER).adapt(adapt_to, device)
                 kept.save(work / MODEL_FOLDER)
             facts = {
@@ -302,6 +308,8 @@ class Catalogue:
         Raises:
             BadInput: the copy is missing or damaged, or another model stands in its place.
         """
+        from hashlens.models import HashModel  # and with it PyTorch, which most of a catalogue's work does without
+
         kept = HashModel.load(self.folder / MODEL_FOLDER)
         if self._copy_fingerprint not in (None, kept.fingerprint()):
             raise BadInput(f"{self.folder / MODEL_FOLDER} is not the model that encoded the images of this index.")
@@ -562,6 +570,9 @@ class Catalogue:
     ) -> Answers:
         """The images nearest to images, which the model in the index encodes.
 
+        Up to 64 images that all have the very content of indexed ones have their codes there, and neither the model
+        nor PyTorch is loaded.
+
         Args:
             items: sources, or what :func:`hashlens.sources.as_source` makes them of.
             k, labels: as for :meth:`search`.
@@ -586,8 +597,15 @@ class Catalogue:
         answers: list[tuple[str, list[Hit]]] = []
         skipped: list[Skipped] = []
         ties: list[Ties] = []
+        sources = [as_source(one) for one in items]
+        stored = self._stored(sources) if device is None else None
+        if stored is not None:
+            codes, details = stored
+            found = self.search(codes, k, labels, details=details if rescore else None)
+            queries = [source.location(item) for source in sources for item in range(len(source))]
+            return Answers(list(zip(queries, found, strict=True)), [], self._ties(codes, found, labels))
         with self.model().encoder(device) as encoder:
-            for source in map(as_source, items):
+            for source in sources:
                 for batch in encoder.batches(source):
                     skipped += batch.skipped
                     details = batch.details if rescore else None
@@ -596,6 +614,33 @@ class Catalogue:
                     answers += zip(queries, found, strict=True)
                     ties += self._ties(batch.codes, found, labels)
         return Answers(answers, skipped, ties)
+
+    def _stored(self, sources: Sequence[Source]) -> tuple[NDArray[np.uint8], NDArray[np.int8] | None] | None:
+        """Codes of a few images, and details if all have them, where each has the content of an indexed one."""
+        count = sum(map(len, sources))
+        if not 0 < count <= MOST_LOOKED_UP or any(source.feature_dimension is not None for source in sources):
+            return None
+        codes, details = [], []
+        with self._database.connect() as rows:
+            for source in sources:
+                for item in range(len(source)):
+                    try:
+                        digest = content_digest(source.read(item))
+                    except UnreadableImage:
+                        return None
+                    row = rows.execute(
+                        "SELECT code, detail FROM contents JOIN images ON images.id = contents.image "
+                        "LEFT JOIN details ON details.image = images.id WHERE digest = ? "
+                        "ORDER BY images.id LIMIT 1",
+                        (digest,),
+                    ).fetchone()
+                    if row is None:
+                        return None
+                    codes.append(row[0])
+                    details.append(row[1])
+        if None in details:
+            return _as_codes(codes), None
+        return _as_codes(codes), np.frombuffer(b"".join(details), np.int8).reshape(count, -1)
 
     def _ties(self, codes: NDArray[np.uint8], found: Sequence[Sequence[Hit]], labels: Sequence[str]) -> list[Ties]:
         """How many images are as far from each query as the farthest of its hits."""

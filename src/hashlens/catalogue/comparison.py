@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.backbones.feature_cache import content_digest
 from hashlens.catalogue.database import as_stored, as_text
 from hashlens.sources import Skipped, Source, UnreadableImage
+from hashlens.sources.content import content_digest
 from hashlens.sources.locations import is_gone
 
 _TABLES = """

@@ -52,6 +52,7 @@ END;
 # By which moved images are known again; indexes from before there was this table get it when they are opened.
 _CONTENTS = """
 CREATE TABLE IF NOT EXISTS contents (image INTEGER PRIMARY KEY, digest BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS contents_by_digest ON contents (digest);
 CREATE TRIGGER IF NOT EXISTS content_removed AFTER DELETE ON images BEGIN
     DELETE FROM contents WHERE image = OLD.id;
 END;
