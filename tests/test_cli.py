@@ -508,6 +508,19 @@ def test_info(run, photos: Path, model: Path, index: Path) -> None:
     assert str(photos / "train" / "0" / "empty.jpg") in error
 
 
+def test_the_cache_is_shown_limited_and_cleared(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HASHLENS_CACHE", str(tmp_path / "cache"))
+    hl.fit(hl.open_source("digits").select(np.arange(20)), "itq", bits=8, image_size=32)
+    status, output, _ = run("cache", "--limit", "2GB")
+    assert status == 0
+    assert re.search(r"limit of features +2\.0 GB", output) and re.search(r"features +\d+ kB in 1", output)
+    status, output, error = run("cache", "--clear", "features")
+    assert status == 0 and re.search(r"Removed \d+ kB", error) and re.search(r"features +none", output)
+    check_refusal(run("cache", "--clear", "pictures"), "has no 'pictures'")
+    check_refusal(run("cache", "features"), "--clear features")
+    check_refusal(run("cache", "--limit", "much"), "'much' is no size")
+
+
 def test_an_existing_model_is_kept(run, photos: Path, model: Path, tmp_path: Path) -> None:
     shutil.copytree(model, tmp_path / "model")
     before = (tmp_path / "model" / "model.safetensors").read_bytes()

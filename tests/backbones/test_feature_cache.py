@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hashlens.backbones import feature_cache
+from hashlens.backbones import extract_features, feature_cache, load_backbone
 from hashlens.backbones.feature_cache import FeatureCache
+from hashlens.cache import cache_limit, set_cache_limit
+from hashlens.sources import ImageArray
 from hashlens.sources.content import DIGEST_BYTES, content_digest
 
 FINGERPRINT = "0123456789abcdef" * 4
@@ -152,14 +155,37 @@ def test_a_file_that_is_only_in_use_by_another_is_not_thrown_away(monkeypatch: p
         assert known(waiting, 300) == 300
 
 
-def test_a_file_that_has_grown_too_large_takes_nothing_more_but_still_answers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    path = filled()
-    monkeypatch.setattr(feature_cache, "LARGEST_FILE", path.stat().st_size - 1)
+def test_the_oldest_features_make_room_for_new_ones_and_the_file_stops_growing() -> None:
+    path = filled(400)
+    set_cache_limit(path.stat().st_size)
     with closing(FeatureCache(FINGERPRINT)) as cache:
-        cache.put(entries(300))
-        assert known(cache, 300) == 200
+        for seed in range(1, 9):
+            for start in range(0, 400, 50):
+                cache.put(entries(400, seed)[start : start + 50])
+        assert all(cache.get(digest) is not None for digest, _ in entries(400, seed=8)[-100:])
+        assert known(cache, 400) == 0, "the first ones went"
+    assert path.stat().st_size < 1.5 * cache_limit()
+
+
+def test_files_of_backbones_that_are_not_used_any_more_go_first() -> None:
+    old, other = filled(50), FINGERPRINT[::-1]
+    with closing(FeatureCache(other)) as cache:
+        cache.put(entries(200))
+        set_cache_limit(old.stat().st_size + cache.path.stat().st_size - 100_000)
+    with closing(FeatureCache(other)) as cache:
+        cache.put(entries(210))
+        assert old.exists(), "it was used just now"
+    os.utime(old, (0, 0))
+    with closing(FeatureCache(other)) as cache:
+        cache.put(entries(220))
+        assert not old.exists() and known(cache, 220) > 150
+
+
+def test_a_limit_of_zero_turns_the_cache_off(own_folder: Path) -> None:
+    set_cache_limit(0)
+    pictures = ImageArray("pictures", np.zeros((3, 32, 32, 3), np.uint8))
+    extract_features(pictures, load_backbone(image_size=32))
+    assert not (own_folder / "features").exists()
 
 
 def test_digests_differ_where_content_differs() -> None:

@@ -20,6 +20,7 @@ from hashlens.backbones.backbone import Backbone
 from hashlens.backbones.feature_cache import FeatureCache
 from hashlens.backbones.onnx_runtime import onnx_run, onnx_run_if_fit
 from hashlens.backbones.shared_network import Run, SharedNetwork
+from hashlens.cache import cache_limit
 from hashlens.compute.devices import FASTEST, ONNX
 from hashlens.compute.threads import available_threads, torch_threads
 from hashlens.errors import BadInput
@@ -307,7 +308,7 @@ class _OptionalCache:
     def __init__(self, backbone: Backbone) -> None:
         self._fingerprint = backbone.fingerprint()
         self._cache: FeatureCache | None = None
-        self._refused = False
+        self._refused = cache_limit() == 0
         self._lock = threading.Lock()
 
     def get(self, digest: bytes) -> NDArray[np.float32] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
+import time
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,15 +13,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.cache import cache_folder
+from hashlens.cache import DATABASE_PARTS, cache_entries, cache_folder, cache_limit, remove_entry
 
-LARGEST_FILE = 16 << 30  # bytes; a cache file that has grown to this takes nothing more
+IN_USE = 3600  # seconds; a file that was opened or written since is not removed to make room
+ROOM = 8  # one in so many features goes when there is no room for more
 
 
 class FeatureCache:
     """Features of one backbone with one preprocessing, by content digest.
 
-    Several threads and processes may use one file. A file that turns out to be damaged is started afresh.
+    Several threads and processes may use one file. A file that turns out to be damaged is started afresh. All files
+    together are kept within :func:`hashlens.cache.cache_limit`: files of backbones that were not used for the
+    longest time go first, then the oldest features.
 
     Args:
         fingerprint: of the backbone, :meth:`hashlens.backbones.Backbone.fingerprint`.
@@ -30,11 +35,13 @@ class FeatureCache:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{fingerprint[:32]}.sqlite"
         self._lock = threading.Lock()
+        self._limit = cache_limit()
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
             _check_damage(error)
             self._connection = self._rebuild(error)
+        os.utime(self.path)  # the time of its last use
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
@@ -52,8 +59,7 @@ class FeatureCache:
 
     def _rebuild(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
         warnings.warn(f"The feature cache {self.path} was damaged ({error}) and is rebuilt.", stacklevel=4)
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        remove_entry(self.path)
         return self._open()
 
     def get(self, digest: bytes) -> NDArray[np.float32] | None:
@@ -68,9 +74,7 @@ class FeatureCache:
         return np.frombuffer(row[0], "<f4") if row else None
 
     def put(self, features: Iterable[tuple[bytes, NDArray[np.float32]]]) -> None:
-        """Remember features; they survive a crash from here on."""
-        if self.path.stat().st_size > LARGEST_FILE:
-            return
+        """Remember features; they survive a crash from here on. Others may be forgotten to make room."""
         rows = [(digest, feature.astype("<f4").tobytes()) for digest, feature in features]
         with self._lock:
             try:
@@ -81,7 +85,27 @@ class FeatureCache:
 
     def _insert(self, rows: list[tuple[bytes, bytes]]) -> None:
         with self._connection:
+            self._make_room()
             self._connection.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
+
+    def _make_room(self) -> None:
+        (pages,), (free,), (page_size,) = (
+            self._connection.execute(f"PRAGMA {name}").fetchone()
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        others = [entry for entry in cache_entries() if entry.kind == "features" and entry.path != self.path]
+        used = (pages - free) * page_size + sum(entry.size for entry in others)
+        for other in sorted(others, key=lambda entry: _last_use(entry.path)):
+            if used <= self._limit or time.time() - _last_use(other.path) < IN_USE:
+                break
+            remove_entry(other.path)
+            used -= other.size
+        if used > self._limit:
+            self._connection.execute(
+                "DELETE FROM features WHERE rowid <= "
+                "(SELECT min(rowid) + (max(rowid) - min(rowid)) / ? FROM features)",
+                (ROOM,),
+            )
 
     def _replace(self, error: sqlite3.DatabaseError) -> None:
         _check_damage(error)
@@ -91,6 +115,11 @@ class FeatureCache:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+
+def _last_use(path: Path) -> float:
+    files = [path, *(path.with_name(f"{path.name}{suffix}") for suffix in DATABASE_PARTS)]
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
 def _check_damage(error: sqlite3.DatabaseError) -> None:

@@ -10,6 +10,7 @@ import typer
 
 # A verb adds itself when its file is imported.
 from hashlens.cli import (  # noqa: F401
+    cache,
     centres,
     demo,
     duplicates,
