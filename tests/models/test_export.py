@@ -31,12 +31,18 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_model(
-    layer: str = "batch-norm", bits: int = 20, hidden: tuple[int, ...] = (), backbone: Backbone | None = None
+    layer: str = "batch-norm",
+    bits: int = 20,
+    hidden: tuple[int, ...] = (),
+    backbone: Backbone | None = None,
+    mirrored: bool = False,
 ) -> HashModel:
     """A model in which no parameter has its initial value."""
     torch.manual_seed(bits)
     layers = HiddenLayers(backbone.dimension if backbone else DIMENSION, hidden, dropout=0.5)
-    network = HashNetwork(backbone, layers, HASH_LAYERS[layer](layers.out_features, bits), feature_dropout=0.5)
+    network = HashNetwork(
+        backbone, layers, HASH_LAYERS[layer](layers.out_features, bits), feature_dropout=0.5, mirrored=mirrored
+    )
     for module in [*network.hidden_layers.modules(), *network.hash_layer.modules()]:
         if isinstance(module, nn.BatchNorm1d):
             module.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
@@ -119,6 +125,19 @@ def test_codes_of_images_are_those_of_the_model(tmp_path: Path, count: int) -> N
     codes, continuous = run(tmp_path / "model.onnx", pixels_of(source))
     np.testing.assert_array_equal(codes, model.encode(source))
     np.testing.assert_allclose(continuous, model.continuous_codes(source), rtol=1e-4, atol=1e-4)
+
+
+def test_codes_of_pictures_and_their_mirror_images_are_in_the_graph(tmp_path: Path) -> None:
+    model, plain = (make_model("tanh", backbone=make_backbone(), mirrored=mirrored) for mirrored in (True, False))
+    assert export_onnx(model, tmp_path / "model.onnx").equal_bits == 1
+    pixels = pixels_of(images(8))
+    codes, continuous = run(tmp_path / "model.onnx", pixels)
+    turned = ImageArray("turned", np.ascontiguousarray(pixels[..., ::-1].transpose(0, 2, 3, 1)))
+    both = (plain.continuous_codes(images(8)) + plain.continuous_codes(turned)) / 2
+    np.testing.assert_allclose(continuous, both, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model.continuous_codes(images(8)), both, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(codes, model.encode(images(8)))
+    np.testing.assert_array_equal(model.encode(turned), model.encode(images(8)))
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_vit"])

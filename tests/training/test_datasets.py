@@ -79,7 +79,7 @@ def test_processes_share_the_items_of_an_epoch_evenly(count: int, parts: int) ->
 def test_features_come_with_their_own_targets(multi_label: bool, epoch: int) -> None:
     features = torch.arange(14.0).reshape(7, 2)
     targets = torch.eye(7, dtype=torch.bool) if multi_label else 100 + torch.arange(7)
-    dataset = FeatureDataset(features, targets)
+    dataset = FeatureDataset(features[:, None], targets)
     sampler = ShuffleByEpoch(7, seed=1)
     sampler.set_epoch(epoch)
     seen = []
@@ -92,8 +92,29 @@ def test_features_come_with_their_own_targets(multi_label: bool, epoch: int) -> 
 
 
 def test_features_in_order_are_numbered_from_zero() -> None:
-    loader = DataLoader(FeatureDataset(torch.rand(5, 2), torch.arange(5)), batch_size=2, collate_fn=keep_batch)
+    loader = DataLoader(FeatureDataset(torch.rand(5, 1, 2), torch.arange(5)), batch_size=2, collate_fn=keep_batch)
     assert [items.tolist() for _, _, items in loader] == [[0, 1], [2, 3], [4]]
+
+
+def test_each_epoch_draws_views_anew_and_the_same_seed_draws_the_same() -> None:
+    views = torch.arange(60.0).reshape(20, 3, 1)
+
+    def drawn(seed: int, epoch: int) -> list[int]:
+        sampler = ShuffleByEpoch(20, seed=0)
+        sampler.set_epoch(epoch)
+        loader = DataLoader(
+            FeatureDataset(views, torch.arange(20), seed), batch_size=6, sampler=sampler, collate_fn=keep_batch
+        )
+        found = [0] * 20
+        for values, marks, items in loader:
+            assert torch.equal(marks, items) and torch.equal(values[:, 0].long() // 3, items)
+            for item, value in zip(items.tolist(), values[:, 0].tolist(), strict=True):
+                found[item] = int(value) % 3
+        return found
+
+    epochs = [drawn(0, epoch) for epoch in range(30)]
+    assert drawn(0, 4) == epochs[4] != drawn(1, 4)
+    assert all({epoch[item] for epoch in epochs} == {0, 1, 2} for item in range(20))
 
 
 # Pixels

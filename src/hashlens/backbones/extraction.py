@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,6 +20,7 @@ from hashlens.backbones.backbone import Backbone
 from hashlens.backbones.feature_cache import FeatureCache
 from hashlens.backbones.onnx_runtime import onnx_run, onnx_run_if_fit
 from hashlens.backbones.shared_network import Run, SharedNetwork
+from hashlens.backbones.views import MIRRORED, PLAIN, view_digest, view_of
 from hashlens.cache import cache_limit
 from hashlens.compute.devices import FASTEST, ONNX
 from hashlens.compute.threads import available_threads, torch_threads
@@ -42,7 +43,8 @@ class Features:
 
     Attributes:
         items: (n,) int64, their numbers in the source, ascending.
-        values: (n, D) float32.
+        views: (n, V, D) float32, of each of V views, see :func:`hashlens.backbones.views.view_of`; one where none
+            were asked for.
         digests: n content digests.
         skipped: the other items.
 
@@ -54,18 +56,31 @@ class Features:
     """
 
     items: NDArray[np.int64]
-    values: NDArray[np.float32]
+    views: NDArray[np.float32]
     digests: list[bytes]
     skipped: list[Skipped]
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """(n, D) float32, of the first view."""
+        return self.views[:, 0]
+
+
+@dataclass(frozen=True)
+class _View:
+    """One view of an item on its way: its feature if it was cached, else its pixels."""
+
+    digest: bytes
+    feature: NDArray[np.float32] | None = None
+    pixels: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """One item on its way: its feature if it was cached, its pixels if not, or the reason why neither."""
+    """One item on its way: its views, or the reason why there are none."""
 
     digest: bytes = b""
-    feature: NDArray[np.float32] | None = None
-    pixels: Tensor | None = None
+    views: tuple[_View, ...] = ()
     unreadable: str = ""
 
 
@@ -93,6 +108,7 @@ class FeatureExtractor:
             for. Features of all devices share the cache, as they differ by rounding alone.
         threads: that run the network; as many as PyTorch uses by default.
         cached: whether to look features up and remember them.
+        views: numbers of the views of each image, see :func:`hashlens.backbones.views.view_of`.
 
     Raises:
         BadInput: what :class:`hashlens.backbones.onnx_runtime.OnnxBackbone` raises.
@@ -115,8 +131,10 @@ class FeatureExtractor:
         device: torch.device | str = "cpu",
         threads: int | None = None,
         cached: bool = True,
+        views: Sequence[int] = (PLAIN,),
     ) -> None:
         self.backbone = backbone
+        self._views = views
         self._network: SharedNetwork | None = None
         if backbone is None:
             return
@@ -196,7 +214,7 @@ class FeatureExtractor:
                 advance(len(batch.items) + len(batch.skipped))
         return Features(
             np.concatenate([batch.items for batch in found] or [np.empty(0, np.int64)]),
-            np.concatenate([batch.values for batch in found] or [np.empty((0, 0), np.float32)]),
+            np.concatenate([batch.views for batch in found] or [np.empty((0, 1, 0), np.float32)]),
             [digest for batch in found for digest in batch.digests],
             [skipped for batch in found for skipped in batch.skipped],
         )
@@ -217,48 +235,58 @@ class FeatureExtractor:
 
     def _load(self, source: Source, item: int) -> _Loaded:
         assert self.backbone is not None
+        prepare = self.backbone.preprocessing
         try:
             raw = source.read(item)
             digest = content_digest(raw)
-            feature = self._cache.get(digest) if self._cache else None
-            if feature is not None:
-                return _Loaded(digest, feature)
-            preprocessing = self.backbone.preprocessing
-            return _Loaded(digest, pixels=preprocessing(decode(raw, preprocessing.image_size)))
+            image = None
+            views = []
+            for number in self._views:
+                key = view_digest(digest, number)
+                feature = self._cache.get(key) if self._cache else None
+                pixels = None
+                if feature is None:
+                    image = image or decode(raw, self._decoded_size)
+                    pixels = prepare(view_of(image, number, digest))
+                views.append(_View(key, feature, pixels))
+            return _Loaded(digest, tuple(views))
         except UnreadableImage as error:
             return _Loaded(unreadable=str(error))
+
+    @property
+    def _decoded_size(self) -> int:
+        """Of the shorter side, at least; crops show a part of it at the same size."""
+        assert self.backbone is not None
+        size = self.backbone.preprocessing.image_size
+        return size if max(self._views) <= MIRRORED else 2 * size
 
     def _start(self, numbers: range, loaded: list[_Loaded], asked: int) -> _Running:
         assert self._network is not None
         at_once = self._network.at_once
-        pixels = [one.pixels for one in loaded if one.pixels is not None]
+        pixels = [view.pixels for one in loaded for view in one.views if view.pixels is not None]
         parts = [
-            self._network.submit(pixels[start : start + at_once], lone=asked <= at_once)
+            self._network.submit(pixels[start : start + at_once], lone=asked * len(self._views) <= at_once)
             for start in range(0, len(pixels), at_once)
         ]
         return _Running(numbers, loaded, parts)
 
     def _complete(self, source: Source, batch: _Running) -> Features:
         assert self.backbone is not None
-        loaded = batch.loaded
         computed = iter([feature for part in batch.parts for feature in part.result()])
-        features = [next(computed) if one.pixels is not None else one.feature for one in loaded]
-        if self._cache is not None and batch.parts and len(source) > 1:
-            self._cache.put(
-                (one.digest, feature)
-                for one, feature in zip(loaded, features, strict=True)
-                if one.pixels is not None and feature is not None
-            )
-        readable = [place for place, feature in enumerate(features) if feature is not None]
+        features, new = [], []
+        for one in batch.loaded:
+            for view in one.views:
+                if view.feature is None:
+                    new.append((view.digest, next(computed)))
+                features.append(new[-1][1] if view.feature is None else view.feature)
+        if self._cache is not None and new and len(source) > 1:
+            self._cache.put(new)
+        numbered = list(zip(batch.numbers, batch.loaded, strict=True))
         return Features(
-            np.array([batch.numbers[place] for place in readable], np.int64),
-            np.array([features[place] for place in readable], np.float32).reshape(-1, self.backbone.dimension),
-            [loaded[place].digest for place in readable],
-            [
-                Skipped(number, source.key(number), one.unreadable)
-                for number, one in zip(batch.numbers, loaded, strict=True)
-                if one.unreadable
-            ],
+            np.array([number for number, one in numbered if one.views], np.int64),
+            np.array(features, np.float32).reshape(-1, len(self._views), self.backbone.dimension),
+            [one.digest for one in batch.loaded if one.views],
+            [Skipped(number, source.key(number), one.unreadable) for number, one in numbered if one.unreadable],
         )
 
 
@@ -268,11 +296,14 @@ def extract_features(
     device: torch.device | str = "cpu",
     cached: bool = True,
     progress: Progress | None = None,
+    views: Sequence[int] = (PLAIN,),
+    description: str = "Reading images",
 ) -> Features:
     """Features of every readable item of a source, once; see :class:`FeatureExtractor`.
 
     Args:
         progress: tells how far it is, such as :func:`hashlens.progress_bar`; silent by default.
+        description: of the progress.
 
     Raises:
         BadInput: images without a backbone, or features with one; or what :class:`FeatureExtractor` raises.
@@ -283,8 +314,8 @@ def extract_features(
         >>> extract_features(given, None).values.shape
         (3, 5)
     """
-    with FeatureExtractor(backbone, device, cached=cached) as extractor:
-        return extractor.extract(source, progress)
+    with FeatureExtractor(backbone, device, cached=cached, views=views) as extractor:
+        return extractor.extract(source, progress, description)
 
 
 def iterate_features(
@@ -351,7 +382,7 @@ def _given_features(source: Source) -> Iterator[Features]:
     for first in range(0, len(source), rows):
         values = source.features(slice(first, first + rows))
         items = np.arange(first, first + len(values))
-        yield Features(items, values, [content_digest(value.tobytes()) for value in values], [])
+        yield Features(items, values[:, None], [content_digest(value.tobytes()) for value in values], [])
 
 
 def _ahead(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

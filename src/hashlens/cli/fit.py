@@ -97,6 +97,16 @@ def fit(
             "are not trained on."
         ),
     ] = None,
+    views: Annotated[
+        int,
+        typer.Option(
+            help="Of each training image, to draw from: itself, its mirror image, crops; on a frozen backbone."
+        ),
+    ] = 1,
+    mirror: Annotated[
+        bool,
+        typer.Option("--mirror", help="Codes of an image and its mirror image in one: better, and twice the time."),
+    ] = False,
     validation: Annotated[float, typer.Option(help="Share of the images held out to choose the epoch.")] = 0.1,
     seed: int = 0,
     device: TrainingDevice = None,
@@ -133,6 +143,8 @@ def fit(
         learning_rate=learning_rate,
         hidden_layers=_sizes(hidden_layers),
         feature_dropout=feature_dropout,
+        views=views,
+        mirror=mirror,
         validation=validation,
         seed=seed,
         device=device,

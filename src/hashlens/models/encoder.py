@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from hashlens.backbones import FeatureExtractor, Features
+from hashlens.backbones.views import MIRRORED, PLAIN
 from hashlens.codes import as_details, pack
 from hashlens.compute.devices import ONNX, choose_device, encoding_device
 from hashlens.compute.threads import torch_threads
@@ -106,7 +107,8 @@ class Encoder:
         self._device = where
         self._progress = progress or silence
         log.debug("encoding %d bits on %s", self.bits, device or where)
-        self._extractor = FeatureExtractor(self._network.backbone, encoding_device(device), threads, cached)
+        views = (PLAIN, MIRRORED) if network.mirrored else (PLAIN,)
+        self._extractor = FeatureExtractor(self._network.backbone, encoding_device(device), threads, cached, views)
 
     def __enter__(self) -> Encoder:
         return self
@@ -192,7 +194,8 @@ class Encoder:
             continuous = np.empty((0, self.bits), np.float32)
             if len(batch.items):
                 with torch.inference_mode(), torch_threads(1):
-                    continuous = self._network.codes_of(features).cpu().numpy()
+                    codes_of_views = self._network.codes_of(features.flatten(0, 1))
+                    continuous = codes_of_views.unflatten(0, features.shape[:2]).mean(1).cpu().numpy()
             threshold = self._network.hash_layer.threshold
             codes, details = pack(continuous, threshold), as_details(continuous, threshold)
             values = batch.values if len(batch.items) else None
@@ -203,16 +206,17 @@ class Encoder:
         for batch, features in self._features(items):
             if len(batch.items):
                 with torch.inference_mode(), torch_threads(1):
-                    hidden = self._network.hidden_layers(features)
+                    hidden = self._network.hidden_layers(features.flatten(0, 1))
                     yield self._network.hash_layer.linear(hidden).double().cpu().numpy()
 
     def _features(self, items: Any) -> Iterator[tuple[Features, torch.Tensor]]:
+        """Batches, and the features of all their views, (n, V, D)."""
         source = as_source(items)
         expected = self._network.hidden_layers.in_features
         for batch in self._extractor.batches(source):
-            if len(batch.items) and batch.values.shape[1] != expected:
+            if len(batch.items) and batch.views.shape[2] != expected:
                 raise BadInput(
-                    f"{source.name} has features of length {batch.values.shape[1]}, "
+                    f"{source.name} has features of length {batch.views.shape[2]}, "
                     f"but the model was trained on length {expected}."
                 )
-            yield batch, torch.from_numpy(np.array(batch.values)).to(self._device)
+            yield batch, torch.from_numpy(np.array(batch.views)).to(self._device)

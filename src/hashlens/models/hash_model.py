@@ -23,7 +23,7 @@ from hashlens.models.network import HASH_LAYERS, HashNetwork, HiddenLayers
 from hashlens.progress import Progress
 
 FORMAT = "hashlens-model"
-VERSION = 2  # the first had no hidden layers
+VERSION = 3  # the first had no hidden layers, the second no mirror images
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 WAITING_FILE = re.compile(r"\.model-[0-9a-f]{64}\.safetensors")
@@ -34,6 +34,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "hidden_layers": (list,),
     "backbone": (dict, type(None)),
     "finetuned": (bool,),
+    "mirrored": (bool,),
     "method": (dict,),
     "class_names": (list,),
     "training": (dict,),
@@ -227,6 +228,8 @@ class HashModel:
             digest = hashlib.sha256(self._serialized())
             if self.backbone:
                 digest.update(repr(self.backbone.preprocessing).encode())
+            if self.network.mirrored:
+                digest.update(b"mirrored")
             self._fingerprint = version, digest.hexdigest()
         return self._fingerprint[1]
 
@@ -261,6 +264,7 @@ class HashModel:
                 "hidden_layers": list(self.network.hidden_layers.sizes),
                 "backbone": self.backbone.config() if self.backbone else None,
                 "finetuned": self.finetuned,
+                "mirrored": self.network.mirrored,
                 "method": self.method,
                 "class_names": list(self.class_names),
                 "training": self.training,
@@ -291,7 +295,7 @@ class HashModel:
             backbone = Backbone.from_config(config["backbone"]) if config["backbone"] is not None else None
             hidden = HiddenLayers(config["feature_dimension"], config["hidden_layers"])
             layer = HASH_LAYERS[config["hash_layer"]](hidden.out_features, config["bits"])
-            network = HashNetwork(backbone, hidden, layer)
+            network = HashNetwork(backbone, hidden, layer, mirrored=config["mirrored"])
             network.load_state_dict(tensors)
         except (KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             reason = textwrap.shorten(str(error), 200)
@@ -370,7 +374,9 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise BadInput(f"{path} does not describe a HashLens model.")
     if config.get("version") == 1:
-        config |= {"version": VERSION, "hidden_layers": []}
+        config |= {"version": 2, "hidden_layers": []}
+    if config.get("version") == 2:
+        config |= {"version": VERSION, "mirrored": False}
     if config.get("version") != VERSION:
         raise BadInput(f"{path} has format version {config.get('version')}; this HashLens reads version {VERSION}.")
     for name, types in FIELDS.items():

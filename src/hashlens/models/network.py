@@ -170,6 +170,7 @@ class HashNetwork(nn.Module):
         hidden_layers: (B, D) → (B, H).
         hash_layer: (B, H) → (B, K) continuous codes.
         feature_dropout: share of features set to zero in training.
+        mirrored: the code of a picture is the mean of its own and its mirror image's, but for training.
 
     Example:
         >>> network = HashNetwork(None, HiddenLayers(64, (32,)), TanhHashLayer(32, 16)).eval()
@@ -183,16 +184,23 @@ class HashNetwork(nn.Module):
         hidden_layers: HiddenLayers,
         hash_layer: HashLayer,
         feature_dropout: float = 0.0,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.mirrored = mirrored
         self.dropout = nn.Dropout(feature_dropout)
         self.hidden_layers = hidden_layers
         self.hash_layer = hash_layer
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) uint8 → (B, K); (B, D) features where there is no backbone."""
-        return self.codes_of(pixels if self.backbone is None else self.backbone(pixels))
+        if self.backbone is None:
+            return self.codes_of(pixels)
+        codes = self.codes_of(self.backbone(pixels))
+        if not self.mirrored or self.training:
+            return codes
+        return (codes + self.codes_of(self.backbone(pixels.flip(3)))) / 2
 
     def codes_of(self, features: Tensor) -> Tensor:
         """(B, D) features of the backbone → (B, K) continuous codes."""

@@ -18,23 +18,30 @@ Batch = tuple[Tensor, Tensor, Tensor]  # inputs, targets, item numbers
 class FeatureDataset(Dataset):
     """Features and targets; a batch is one indexing operation.
 
-    Items are asked for by the numbers of :class:`ShuffleByEpoch`.
+    Items are asked for by the numbers of :class:`ShuffleByEpoch`. Which view of an item a batch has is drawn by the
+    seed and these numbers.
 
     Args:
-        features: (N, D).
+        views: (N, V, D) features.
         targets: (N,) or (N, C).
     """
 
-    def __init__(self, features: Tensor, targets: Tensor) -> None:
-        self._features = features
+    def __init__(self, views: Tensor, targets: Tensor, seed: int = 0) -> None:
+        self._views = views
         self._targets = targets
+        self._seed = seed
 
     def __len__(self) -> int:
-        return len(self._features)
+        return len(self._views)
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
-        chosen = torch.as_tensor(items) % len(self)
-        return self._features[chosen], self._targets[chosen], chosen
+        numbers = torch.as_tensor(items)
+        chosen = numbers % len(self)
+        if self._views.shape[1] == 1:
+            return self._views[chosen, 0], self._targets[chosen], chosen
+        generator = torch.Generator().manual_seed(seed_for(self._seed, int(numbers[0])))
+        view = torch.randint(self._views.shape[1], numbers.shape, generator=generator)
+        return self._views[chosen, view], self._targets[chosen], chosen
 
 
 class PixelDataset(Dataset):

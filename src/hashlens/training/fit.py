@@ -39,6 +39,7 @@ log = logging.getLogger("hashlens")
 BITS = 64  # where none are asked for and items have labels
 LEAST_STEPS = 16  # an epoch, where the method's batch size would make fewer
 SMALLEST_BATCH = 32
+OF_IMAGES = ("backbone", "weights", "image_size", "mirror")  # options without effect on given features
 
 WITHOUT_LABELS = (
     "%s has no labels, so codes come from its features alone (%s); with labels, as class folders or a table give "
@@ -66,6 +67,8 @@ def fit(
     learning_rate: float | None = None,
     hidden_layers: Sequence[int] | None = None,
     feature_dropout: float | None = None,
+    views: int = 1,
+    mirror: bool = False,
     validation: float = 0.1,
     seed: int = 0,
     device: str | None = None,
@@ -123,6 +126,8 @@ def fit(
         learning_rate=learning_rate,
         hidden_layers=None if hidden_layers is None else tuple(hidden_layers),
         feature_dropout=feature_dropout,
+        views=views,
+        mirror=mirror,
         validation=validation,
         seed=seed,
         device=device,
@@ -197,6 +202,7 @@ def fit_with(
         }  # fmt: skip
         checkpoint = Checkpoint(folder, identity)
     validation = _validation(items, chosen, class_distance)
+    mirrored = options.mirror and items.backbone is not None
     hash_layer = chosen.hash_layer_for(problem)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -204,7 +210,9 @@ def fit_with(
         objective = chosen.objective_for(problem)
         record = train(items, network, objective, settings, validation, checkpoint, progress)
     return HashModel(
-        network=HashNetwork(network.backbone or items.backbone, network.hidden_layers, network.hash_layer),
+        network=HashNetwork(
+            network.backbone or items.backbone, network.hidden_layers, network.hash_layer, mirrored=mirrored
+        ),
         bits=bits,
         hash_layer=hash_layer,
         method={"name": type(chosen).__name__, "parameters": chosen.describe()},
@@ -225,7 +233,7 @@ def _tell_what_is_ignored_without_labels(source: Source, options: FitOptions, ha
     unset = FitOptions()
     used = {"bits", "seed", "device"}
     if source.feature_dimension is None:
-        used |= {"backbone", "weights", "image_size"}
+        used |= set(OF_IMAGES)
     for field in fields(FitOptions):
         given = getattr(options, field.name)
         if field.name not in used and given != getattr(unset, field.name) and given is not False:
@@ -239,11 +247,13 @@ def _tell_what_is_ignored(
 ) -> None:
     """Warn of each option that is given and has no effect."""
     unset = FitOptions()
-    for name in ("backbone", "weights", "image_size"):
+    for name in (*OF_IMAGES, "views"):
         if source.feature_dimension is not None and getattr(options, name) != getattr(unset, name):
             log.warning("%s has no effect: %s holds features", name, source.name)
     if options.devices > 1 and not finetune:
         log.warning("devices has no effect: training on features is too little work to share")
+    if options.views > 1 and finetune:
+        log.warning("views has no effect: a backbone that is trained sees another view in each epoch")
     if options.checkpoints and not finetune:
         log.warning("checkpoints has no effect: training on features is short, so it is not saved")
     if has_taxonomy and not targets.class_names:

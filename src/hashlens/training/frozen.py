@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from hashlens.backbones import Backbone, extract_features
 from hashlens.compute.devices import encoding_device
 from hashlens.compute.threads import torch_threads
+from hashlens.errors import BadInput
 from hashlens.progress import Progress
 from hashlens.sources import Source
 from hashlens.sources.reading import tell_skipped
@@ -31,9 +32,11 @@ class FrozenItems(TrainingItems):
 
     Attributes:
         values: (N, D) float32.
+        others: (n, V − 1, D) float32, of other views of the items to train on.
     """
 
     values: NDArray[np.float32]
+    others: NDArray[np.float32]
 
     def features(self) -> NDArray[np.float32]:
         return self.values
@@ -45,8 +48,11 @@ class FrozenItems(TrainingItems):
         return torch_threads(1)  # several would wait for each other longer than they compute
 
     def _loader(self, items: NDArray[np.int64], augment: bool, **options: Any) -> DataLoader:
-        features, targets = torch.from_numpy(self.values[items]), torch.from_numpy(self.targets[items])
-        return DataLoader(FeatureDataset(features, targets), collate_fn=keep_batch, **options)
+        views, targets = self.values[items, None], torch.from_numpy(self.targets[items])
+        if augment:
+            views = np.concatenate([views, self.others], axis=1)
+        dataset = FeatureDataset(torch.from_numpy(views), targets, self.seed)
+        return DataLoader(dataset, collate_fn=keep_batch, **options)
 
 
 def frozen_items(
@@ -74,6 +80,21 @@ def frozen_items(
     check_enough(source, targets, items)
     values = targets.values[items]
     training, held_out = hold_out(values, options.validation, options.seed, most_held_out)
+    others = np.empty((len(training), 0, features.values.shape[1]), np.float32)
+    if options.views > 1 and backbone is not None:
+        images, where, numbers = (
+            source.select(items[training]),
+            encoding_device(options.device),
+            range(1, options.views),
+        )
+        found = extract_features(
+            images, backbone, where, progress=progress, views=numbers, description="Other views"
+        )
+        if found.skipped:
+            raise BadInput(
+                f"{found.skipped[0]}, though it could be read a moment ago; give the same command again."
+            )
+        others = found.views
     return FrozenItems(
         targets=values,
         training=training,
@@ -84,4 +105,5 @@ def frozen_items(
         seed=options.seed,
         fabric=processors(device),
         values=features.values,
+        others=others,
     )

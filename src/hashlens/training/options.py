@@ -17,10 +17,12 @@ LARGEST = 2**63 - 1  # what PyTorch takes as a seed
 LARGEST_LAYER = 1_000_000
 LARGEST_RATE = 1_000
 LARGEST_IMAGE = 10_000  # pixels
+LARGEST_VIEWS = 1_000
 WHOLE_NUMBERS = {  # what it is, the least, the largest
     "epochs": ("number of epochs", 1, LARGEST),
     "batch_size": ("batch size", 2, LARGEST),  # batch norm needs two items
     "image_size": ("image size", 1, LARGEST_IMAGE),
+    "views": ("number of views", 1, LARGEST_VIEWS),
     "seed": ("seed", 0, LARGEST),
     "devices": ("number of devices", 1, LARGEST),
 }
@@ -40,6 +42,9 @@ class FitOptions:
         epochs, batch_size, learning_rate, hidden_layers, feature_dropout: override single settings of the method,
             see :class:`hashlens.methods.TrainingSettings`. No hidden layers and a feature dropout of 0.5 are better
             for searches among classes that are not trained on, and worse for the others.
+        views: of each training image that a frozen backbone sees, drawn from anew in each epoch: the image, its
+            mirror image, and then crops. Their features take so many times as long, once.
+        mirror: codes are the mean of those of an image and its mirror image, which takes twice as long to encode.
         validation: share of the images to hold out, at least 0 and below 1; 0 trains on all and keeps the last
             epoch.
         seed: of centres, held-out images, initial weights and batches, 0 to 2^63 − 1. On a CPU the same seed gives
@@ -73,6 +78,8 @@ class FitOptions:
     learning_rate: float | None = None
     hidden_layers: tuple[int, ...] | None = None
     feature_dropout: float | None = None
+    views: int = 1
+    mirror: bool = False
     validation: float = 0.1
     seed: int = 0
     device: str | None = None

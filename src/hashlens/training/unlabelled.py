@@ -43,12 +43,13 @@ def fit_projection(source: Source, options: FitOptions, method: Projection, prog
     mean = unit.mean(0)
     directions = method.directions(unit - mean, bits, options.seed)
     layer = HASH_LAYERS["projection"](dimension, bits)
+    mirrored = options.mirror and backbone is not None
     with torch.no_grad():
         layer.linear.weight.copy_(torch.from_numpy(directions.T))
         layer.linear.bias.copy_(torch.from_numpy(-mean @ directions))
     log.info("%s items, %d bits from their features alone (%s)", f"{count:,}", bits, type(method).__name__)
     return HashModel(
-        network=HashNetwork(backbone, HiddenLayers(dimension, ()), layer),
+        network=HashNetwork(backbone, HiddenLayers(dimension, ()), layer, mirrored=mirrored),
         bits=bits,
         hash_layer="projection",
         method={"name": type(method).__name__, "parameters": method.describe()},
