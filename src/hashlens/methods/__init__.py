@@ -4,6 +4,7 @@ A new one is one file: a dataclass that defines :class:`Method`, or a :class:`Co
 hash layer and centres, under ``register(name)``.
 """
 
+from hashlens.methods.bi_half import BiHalf
 from hashlens.methods.central_similarity import CentralSimilarityHashing
 from hashlens.methods.combination import Combination
 from hashlens.methods.hashlens import HashLens
@@ -26,6 +27,7 @@ __all__ = [
     "SCHEDULES",
     "SEMANTIC",
     "SHREWD",
+    "BiHalf",
     "CentralSimilarityHashing",
     "CentreMethod",
     "Combination",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from hashlens.backbones import Backbone
-
-BI_HALF_PULL = 6.0  # γ of the bi-half layer
+from hashlens.objectives.bi_half import half_bits
 
 
 class HashLayer(nn.Module):
@@ -65,29 +64,11 @@ class LinearHashLayer(HashLayer):
 
 
 class BiHalfHashLayer(LinearHashLayer):
-    """With bias; in training each bit is +1 for the half of a batch where it is largest, and −1 for the rest.
-
-    Li and van Gemert, "Deep Unsupervised Image Hashing by Maximizing Bit Entropy", AAAI 2021. The gradient is
-    passed on as it is, plus γ·(u − b)/(B·K), which draws u to its bit b; γ is 6 in the authors' program.
-    """
+    """With bias; in training bits, set for half of a batch: :func:`hashlens.objectives.bi_half.half_bits`."""
 
     def forward(self, features: Tensor) -> Tensor:
         continuous = super().forward(features)
-        return _BiHalf.apply(continuous) if self.training else continuous
-
-
-class _BiHalf(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, continuous: Tensor) -> Tensor:
-        ranks = continuous.argsort(0, descending=True).argsort(0)
-        bits = torch.where(ranks < len(continuous) // 2, 1.0, -1.0).to(continuous.dtype)
-        ctx.save_for_backward(continuous, bits)
-        return bits
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        continuous, bits = ctx.saved_tensors
-        return gradient + BI_HALF_PULL * (continuous - bits) / bits.numel()
+        return half_bits(continuous) if self.training else continuous
 
 
 class TanhHashLayer(HashLayer):
