@@ -11,9 +11,9 @@ from PIL import Image
 from torch import nn
 
 from hashlens.backbones import Backbone, FeatureExtractor, Preprocessing, extract_features
-from hashlens.backbones.feature_cache import content_digest
 from hashlens.backbones.views import MIRRORED, PLAIN, view_digest, view_of
 from hashlens.sources import ImageArray
+from hashlens.sources.content import content_digest
 
 FIRST, SECOND = content_digest(b"first"), content_digest(b"second")
 

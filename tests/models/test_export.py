@@ -128,7 +128,7 @@ def test_codes_of_images_are_those_of_the_model(tmp_path: Path, count: int) -> N
 
 
 def test_codes_of_pictures_and_their_mirror_images_are_in_the_graph(tmp_path: Path) -> None:
-    model, plain = (make_model("tanh", backbone=make_backbone(), mirrored=mirrored) for mirrored in (True, False))
+    model, plain = (make_model(backbone=make_backbone(), mirrored=mirrored) for mirrored in (True, False))
     assert export_onnx(model, tmp_path / "model.onnx").equal_bits == 1
     pixels = pixels_of(images(8))
     codes, continuous = run(tmp_path / "model.onnx", pixels)

@@ -57,14 +57,14 @@ def test_models_of_earlier_formats_open(tmp_path: Path, version: str) -> None:
     model.save(tmp_path)
     again = HashModel.load(tmp_path)
     assert again.fingerprint() == model.fingerprint()
-    assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["version"] == 2
+    assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["version"] == 3
 
 
 def test_a_format_that_is_not_known_yet_is_refused(tmp_path: Path) -> None:
     shutil.copytree(FORMATS / "2" / "model", tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"version": 3}))
-    with pytest.raises(BadInput, match="version 3"):
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"version": 4}))
+    with pytest.raises(BadInput, match="version 4"):
         HashModel.load(tmp_path / "model")
 
 

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from PIL import Image
 
-from hashlens.backbones.feature_cache import DIGEST_BYTES
+from hashlens.sources.content import DIGEST_BYTES
 
 PLAIN, MIRRORED = 0, 1  # numbers of views; those that follow are crops
 LEAST_AREA = 0.3  # of the picture, in a crop
