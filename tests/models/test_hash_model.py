@@ -273,7 +273,7 @@ def without_tensor(name: str) -> Callable[[Path], None]:
         pytest.param(lambda f: (f / "config.json").write_text("{}"), "does not describe", id="empty object"),
         pytest.param(put("format", "bert"), "does not describe", id="another format"),
         pytest.param(drop("format"), "does not describe", id="no format"),
-        pytest.param(put("version", 3), "version 3", id="a later version"),
+        pytest.param(put("version", 4), "version 4", id="a later version"),
         pytest.param(put("version", "1"), "version", id="a version in quotes"),
         pytest.param(drop("version"), "version", id="no version"),
         pytest.param(put("hash_layer", "conv"), "conv", id="an unknown hash layer"),

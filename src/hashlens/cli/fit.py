@@ -97,6 +97,13 @@ def fit(
             "are not trained on."
         ),
     ] = None,
+    spread_labels: Annotated[
+        bool,
+        typer.Option(
+            "--spread-labels/--leave-out",
+            help="Items without a label, where others have one: guess it from their neighbours, or leave them out.",
+        ),
+    ] = True,
     views: Annotated[
         int,
         typer.Option(
@@ -143,6 +150,7 @@ def fit(
         learning_rate=learning_rate,
         hidden_layers=_sizes(hidden_layers),
         feature_dropout=feature_dropout,
+        spread_labels=spread_labels,
         views=views,
         mirror=mirror,
         validation=validation,

@@ -17,10 +17,10 @@ from hashlens.progress import Progress
 from hashlens.sources import Source
 from hashlens.sources.reading import find_unreadable, tell_skipped
 from hashlens.training.datasets import PixelDataset
-from hashlens.training.items import TrainingItems, check_enough, usable_items
+from hashlens.training.division import divide
+from hashlens.training.items import TrainingItems, usable_items
 from hashlens.training.options import FitOptions
 from hashlens.training.processors import processors
-from hashlens.training.split import hold_out
 from hashlens.training.targets import Targets
 
 MOST_WORKERS = 8
@@ -73,22 +73,25 @@ def image_items(
     Raises:
         BadInput: too few images can be read and have a target, or none of some class.
     """
-    chosen, usable = usable_items(source, targets)
+    chosen, usable = usable_items(source, targets, options.seed)
     skipped = find_unreadable(chosen, progress)
     tell_skipped(skipped)
     items = np.delete(usable, [one.item for one in skipped])
-    check_enough(source, targets, items)
-    values = targets.values[items]
-    training, held_out = hold_out(values, options.validation, options.seed, most_held_out)
+    fabric = processors(device, options.devices, mixed=True)
+
+    def features() -> NDArray[np.float32]:
+        return extract_features(source.select(items), backbone, fabric.device, progress=progress).values
+
+    division = divide(source, targets, items, features, options, most_held_out)
     return ImageItems(
-        targets=values,
-        training=training,
-        held_out=held_out,
+        targets=division.targets,
+        training=division.training,
+        held_out=division.held_out,
         skipped=skipped,
         backbone=backbone,
         dimension=backbone.dimension,
         seed=options.seed,
-        fabric=processors(device, options.devices, mixed=True),
-        images=source.select(items),
+        fabric=fabric,
+        images=source.select(items[division.kept]),
         progress=progress,
     )

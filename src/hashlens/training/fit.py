@@ -67,6 +67,7 @@ def fit(
     learning_rate: float | None = None,
     hidden_layers: Sequence[int] | None = None,
     feature_dropout: float | None = None,
+    spread_labels: bool = True,
     views: int = 1,
     mirror: bool = False,
     validation: float = 0.1,
@@ -126,6 +127,7 @@ def fit(
         learning_rate=learning_rate,
         hidden_layers=None if hidden_layers is None else tuple(hidden_layers),
         feature_dropout=feature_dropout,
+        spread_labels=spread_labels,
         views=views,
         mirror=mirror,
         validation=validation,
@@ -163,6 +165,8 @@ def fit_with(
         _tell_what_is_ignored_without_labels(source, options, taxonomy is not None or item_vectors is not None)
         return fit_projection(source, options, chosen, progress)
     targets = targets_of(source, item_vectors, chosen)
+    if options.spread_labels and targets.may_spread and not options.paper:
+        targets = replace(targets, spread=True)
     finetune = options.trains_backbone(source)
     _tell_what_is_ignored(source, options, finetune, chosen, targets, taxonomy is not None)
     class_distance = _class_distance(taxonomy, targets, chosen)

@@ -19,10 +19,10 @@ from hashlens.progress import Progress
 from hashlens.sources import Source
 from hashlens.sources.reading import tell_skipped
 from hashlens.training.datasets import FeatureDataset, keep_batch
-from hashlens.training.items import TrainingItems, check_enough, usable_items
+from hashlens.training.division import divide
+from hashlens.training.items import TrainingItems, usable_items
 from hashlens.training.options import FitOptions
 from hashlens.training.processors import processors
-from hashlens.training.split import hold_out
 from hashlens.training.targets import Targets
 
 
@@ -49,7 +49,7 @@ class FrozenItems(TrainingItems):
 
     def _loader(self, items: NDArray[np.int64], augment: bool, **options: Any) -> DataLoader:
         views, targets = self.values[items, None], torch.from_numpy(self.targets[items])
-        if augment:
+        if augment and self.others.size:
             views = np.concatenate([views, self.others], axis=1)
         dataset = FeatureDataset(torch.from_numpy(views), targets, self.seed)
         return DataLoader(dataset, collate_fn=keep_batch, **options)
@@ -73,37 +73,34 @@ def frozen_items(
     Raises:
         BadInput: too few items can be read and have a target, or none of some class.
     """
-    chosen, usable = usable_items(source, targets)
+    chosen, usable = usable_items(source, targets, options.seed)
     features = extract_features(chosen, backbone, encoding_device(options.device), progress=progress)
     tell_skipped(features.skipped)
     items = usable[features.items]
-    check_enough(source, targets, items)
-    values = targets.values[items]
-    training, held_out = hold_out(values, options.validation, options.seed, most_held_out)
-    others = np.empty((len(training), 0, features.values.shape[1]), np.float32)
-    if options.views > 1 and backbone is not None:
-        images, where, numbers = (
-            source.select(items[training]),
-            encoding_device(options.device),
-            range(1, options.views),
-        )
-        found = extract_features(
-            images, backbone, where, progress=progress, views=numbers, description="Other views"
-        )
-        if found.skipped:
-            raise BadInput(
-                f"{found.skipped[0]}, though it could be read a moment ago; give the same command again."
-            )
-        others = found.views
+    division = divide(source, targets, items, lambda: features.values, options, most_held_out)
+    values = features.values[division.kept]
     return FrozenItems(
-        targets=values,
-        training=training,
-        held_out=held_out,
+        targets=division.targets,
+        training=division.training,
+        held_out=division.held_out,
         skipped=features.skipped,
         backbone=backbone,
-        dimension=features.values.shape[1],
+        dimension=values.shape[1],
         seed=options.seed,
         fabric=processors(device),
-        values=features.values,
-        others=others,
+        values=values,
+        others=_other_views(source.select(items[division.kept[division.training]]), backbone, options, progress),
     )
+
+
+def _other_views(
+    images: Source, backbone: Backbone | None, options: FitOptions, progress: Progress
+) -> NDArray[np.float32]:
+    """(n, V − 1, D) features of the views of these images but the first."""
+    if options.views == 1 or backbone is None:
+        return np.empty((len(images), 0, 0), np.float32)
+    where, numbers = encoding_device(options.device), range(1, options.views)
+    found = extract_features(images, backbone, where, progress=progress, views=numbers, description="Other views")
+    if found.skipped:
+        raise BadInput(f"{found.skipped[0]}, though it could be read a moment ago; give the same command again.")
+    return found.views

@@ -26,6 +26,7 @@ log = logging.getLogger("hashlens")
 
 FEWEST = 4
 EVALUATION_BATCH = 256
+MOST_WITHOUT = 30_000  # items without a label that are given one; more take too long to compare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +85,16 @@ class TrainingItems(ABC):
         return nullcontext()
 
 
-def usable_items(source: Source, targets: Targets) -> tuple[Source, NDArray[np.int64]]:
-    """The source of the items that have a target, and their numbers; tells how many have none."""
+def usable_items(source: Source, targets: Targets, seed: int) -> tuple[Source, NDArray[np.int64]]:
+    """The source of the items that have a target or may get one, and their numbers; tells how many have none.
+
+    Args:
+        seed: to draw from too many items without a target.
+    """
     usable = np.flatnonzero(targets.usable)
+    if targets.spread:
+        without = np.random.default_rng(seed).permutation(np.flatnonzero(~targets.usable))[:MOST_WITHOUT]
+        usable = np.sort(np.concatenate([usable, without]))
     if len(usable) == len(source):
         return source, usable
     log.warning("%d of %d items have no %s and are left out", len(source) - len(usable), len(source), targets.noun)

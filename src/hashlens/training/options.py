@@ -42,6 +42,8 @@ class FitOptions:
         epochs, batch_size, learning_rate, hidden_layers, feature_dropout: override single settings of the method,
             see :class:`hashlens.methods.TrainingSettings`. No hidden layers and a feature dropout of 0.5 are better
             for searches among classes that are not trained on, and worse for the others.
+        spread_labels: where some items have a label and others none, give the surest of these that of their
+            neighbours, see :mod:`hashlens.training.label_spreading`; else they are left out.
         views: of each training image that a frozen backbone sees, drawn from anew in each epoch: the image, its
             mirror image, and then crops. Their features take so many times as long, once.
         mirror: codes are the mean of those of an image and its mirror image, which takes twice as long to encode.
@@ -78,6 +80,7 @@ class FitOptions:
     learning_rate: float | None = None
     hidden_layers: tuple[int, ...] | None = None
     feature_dropout: float | None = None
+    spread_labels: bool = True
     views: int = 1
     mirror: bool = False
     validation: float = 0.1

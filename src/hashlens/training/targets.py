@@ -28,12 +28,19 @@ class Targets:
         usable: (N,) bool, which items have one.
         class_names: C names; none for vectors.
         noun: what one is called.
+        spread: whether items without a target are to have one by what lies near.
     """
 
     values: NDArray[Any]
     usable: NDArray[np.bool_]
     class_names: tuple[str, ...]
     noun: str
+    spread: bool = False
+
+    @property
+    def may_spread(self) -> bool:
+        """Whether there are classes of which some items have one and others none."""
+        return bool(self.class_names) and self.values.ndim == 1 and not self.usable.all()
 
     def missing_classes(self, items: NDArray[np.int64]) -> list[str]:
         """Names of the classes that none of these items has."""
