@@ -651,7 +651,13 @@ def test_defaults_and_names_in_the_help_are_true(run) -> None:
     words = " ".join(output.replace("│", " ").split())
     from hashlens.backbones.backbone import DEFAULT_BACKBONE, FAST_IMAGE_SIZE
 
-    for name in (*hl.methods.METHODS, *hl.centres.GENERATORS, DEFAULT_BACKBONE, f"{FAST_IMAGE_SIZE} pixels"):
+    for name in (
+        *hl.methods.METHODS,
+        *hl.methods.PROJECTIONS,
+        *hl.centres.GENERATORS,
+        DEFAULT_BACKBONE,
+        f"{FAST_IMAGE_SIZE} pixels",
+    ):
         assert name in words
 
 

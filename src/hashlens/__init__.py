@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from hashlens.progress import progress_bar
     from hashlens.sources import open_source
     from hashlens.training import fit
+    from hashlens.training.hash_encoder import HashEncoder
 
 _HOMES = {
     "BadInput": "hashlens.errors",
     "Catalogue": "hashlens.catalogue",
     "HammingIndex": "hashlens.engines",
+    "HashEncoder": "hashlens.training.hash_encoder",
     "HashModel": "hashlens.models",
     "evaluate": "hashlens.metrics",
     "fit": "hashlens.training",
@@ -39,6 +41,7 @@ __all__ = [
     "BadInput",
     "Catalogue",
     "HammingIndex",
+    "HashEncoder",
     "HashModel",
     "centres",
     "classes",

@@ -156,7 +156,11 @@ def clear_cache(*kinds: str) -> int:
 
 
 def remove_entry(path: Path) -> None:
-    """Remove something of the cache, with what belongs to it; another process may be removing it too."""
+    """Remove something of the cache, with what belongs to it; another process may be removing it too.
+
+    Example:
+        >>> remove_entry(Path("no/such/file"))
+    """
     for part in _parts(path):
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)

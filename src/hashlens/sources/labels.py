@@ -20,7 +20,8 @@ def number_labels(
     """Labels in any of the forms in which arrays hold them.
 
     Args:
-        labels: (N,) integers, −1 for none; (N,) strings, "" for none; or (N, C) of 0 and 1 for label sets.
+        labels: (N,) integers, −1 for none; (N,) whole numbers as floats, NaN for none; (N,) strings or other
+            objects, "" or ``None`` for none; or (N, C) of 0 and 1 for label sets.
         class_names: C names for integers or label sets, in their order, or none, which makes names of the numbers.
         where: what holds the labels, for messages.
 
@@ -36,7 +37,7 @@ def number_labels(
         >>> number_labels([0, 2], None, "mine")
         (array([0, 2]), ('0', '1', '2'))
     """
-    array = np.asarray(labels)
+    array = _plain(np.asarray(labels))
     if array.ndim == 2 and (array.dtype == bool or np.isin(array, (0, 1)).all()):
         if class_names is not None and len(class_names) != array.shape[1]:
             raise BadInput(f"{where} has {array.shape[1]} label columns, but {len(class_names)} class names.")
@@ -49,6 +50,17 @@ def number_labels(
         f"{where} must hold labels as (N,) integers or strings or as (N, C) of 0 and 1, not {array.dtype} of shape "
         f"{array.shape}."
     )
+
+
+def _plain(labels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Labels as data frames and scikit-learn hold them, real numbers or objects, as integers or strings."""
+    if labels.dtype.kind == "f" and labels.ndim == 1:
+        filled = np.where(np.isnan(labels), NO_LABEL, labels)
+        if np.array_equal(filled, np.trunc(filled)) and (np.abs(filled) < 2**53).all():
+            return filled.astype(np.int64)
+    if labels.dtype.kind == "O" and labels.ndim == 1:
+        return np.array(["" if one is None or one != one else str(one) for one in labels], np.str_)
+    return labels
 
 
 def number_classes(names: Sequence[str | None]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from hashlens.errors import BadInput
 from hashlens.registry import Registry
 from hashlens.sources import csv_file, folder, image_files, list_file, named, npy, npz, parquet, parquet_folder
+from hashlens.sources.data_frame import is_data_frame, of_data_frame
 from hashlens.sources.feature_array import FeatureArray
 from hashlens.sources.image_array import ImageArray
 from hashlens.sources.image_list import ImageList, is_image
@@ -79,7 +80,8 @@ def as_source(items: Any) -> Source:
     Args:
         items: a source; what :func:`open_source` takes; one image or a sequence of them, each the bytes of an image
             file, a PIL image or (H, W, 3) uint8 pixels, in a sequence also the path of an image file;
-            (N, H, W, 3) uint8 pixels; (N, D) or (D,) features, as an array, a tensor or lists of numbers.
+            (N, H, W, 3) uint8 pixels; (N, D) or (D,) features, as an array, a tensor, lists of numbers, an iterator
+            of (n, D) arrays, or a data frame, see :func:`hashlens.sources.data_frame.of_data_frame`.
 
     Raises:
         BadInput: it is none of these.
@@ -96,6 +98,13 @@ def as_source(items: Any) -> Source:
         return open_source(items)
     if is_image(items):
         return ImageList([items])
+    if is_data_frame(items):
+        return of_data_frame(items)
+    if isinstance(items, Iterator):
+        batches = list(items)
+        items = np.concatenate([np.asarray(batch, np.float32) for batch in batches]) if batches else batches
+    if hasattr(items, "detach"):  # a tensor, perhaps on a GPU
+        items = items.detach().cpu().numpy()
     if isinstance(items, Sequence) and len(items) and all(is_image(item) for item in items):
         return ImageList(items)
     if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim == 4 and items.shape[3] == 3:
@@ -104,7 +113,7 @@ def as_source(items: Any) -> Source:
         features = np.asarray(items, np.float32)
         if features.size or features.ndim == 2:
             return FeatureArray("features", features[None] if features.ndim == 1 else features)
-    except (TypeError, ValueError, RuntimeError):  # the last of a tensor that keeps its gradient
+    except (TypeError, ValueError):
         pass
     raise BadInput(
         f"Cannot use {type(items).__name__} as images or features; give a source, paths, bytes of image files, PIL "

@@ -159,6 +159,17 @@ class Source(ABC):
         """
         return Selection(self, numbers_of(items, len(self)))
 
+    def with_labels(self, labels: ArrayLike, class_names: Sequence[str] = ()) -> Source:
+        """The same items with these labels instead of their own, in any form that the constructor takes.
+
+        Raises:
+            BadInput: they are no labels, or not as many as there are items.
+        """
+        labelled = self.select(np.arange(len(self)))
+        labelled.labels, labelled.class_names = number_labels(labels, class_names or None, self.name)
+        labelled.check_label_count()
+        return labelled
+
     def vectors(self, column: str) -> NDArray[np.float32]:
         """(N, V) from a column of lists, a row of zeros where an item has none.
 

@@ -52,9 +52,10 @@ Relations = Taxonomy | ArrayLike | str | os.PathLike[str]
 
 def fit(
     source: Items,
-    method: str | Method | Projection | None = None,
+    method: str | Method | Projection | ArrayLike | None = None,
     bits: int | None = None,
     *,
+    labels: ArrayLike | None = None,
     taxonomy: Relations | None = None,
     item_vectors: ArrayLike | str | None = None,
     backbone: str = DEFAULT_BACKBONE,
@@ -87,7 +88,10 @@ def fit(
         source: images or features: what :func:`hashlens.sources.as_source` takes.
         method: name in :data:`hashlens.methods.METHODS` or, where there are no labels, in
             :data:`hashlens.methods.PROJECTIONS`, or a method with your own parameters; by default the one of
-            :func:`hashlens.methods.default_method`.
+            :func:`hashlens.methods.default_method`. An array in this place is taken as ``labels``, so that
+            ``fit(x, y)`` does what scikit-learn has taught.
+        labels: (N,) classes or (N, C) label sets instead of those of the source, see
+            :meth:`hashlens.sources.Source.with_labels`; −1, "" or NaN for none.
         taxonomy: of the classes, for methods that use one: see :func:`hashlens.classes.class_distances`.
         item_vectors: (N, V), one vector for each item, such as sentence embeddings of captions, whose cosine
             distances say how far apart items are in meaning, or what :func:`hashlens.sources.vectors.read_vectors`
@@ -112,9 +116,15 @@ def fit(
         >>> features = (np.eye(4, 16)[labels] + 0.1 * random.normal(size=(200, 16))).astype(np.float32)
         >>> source = hl.sources.FeatureArray("mine", features, labels)
         >>> model = hl.fit(source, method="orthohash", bits=16, epochs=3, device="cpu")
-        >>> model.encode(features).shape
-        (200, 2)
+        >>> model.encode(features).shape, hl.fit(features, labels, bits=16, epochs=3).bits
+        ((200, 2), 16)
     """
+    if method is not None and not isinstance(method, str | Method | Projection):
+        if labels is not None:
+            raise BadInput(f"There is no method {type(method).__name__}; name one, and give labels once.")
+        labels, method = method, None
+    if labels is not None:
+        source = as_source(source).with_labels(labels)
     options = FitOptions(
         bits=bits,
         backbone=backbone,
