@@ -53,14 +53,6 @@ def test_pixels_of_one_image_and_rows_of_features_are_told_apart() -> None:
     assert as_source([np.zeros(3), np.ones(3)]).feature_dimension == 3
 
 
-def test_tensors_of_features_are_taken_and_those_that_keep_a_gradient_refused() -> None:
-    torch = pytest.importorskip("torch")
-    features = torch.arange(6.0).reshape(2, 3)
-    np.testing.assert_array_equal(as_source(features).features(), features.numpy())
-    with pytest.raises(ValueError, match="Tensor"):
-        as_source(features.requires_grad_())
-
-
 def test_the_fingerprint_of_an_image_in_memory_changes_with_its_content() -> None:
     for change in (lambda shade: png(shade), pixels, lambda shade: Image.fromarray(pixels(shade))):
         one, same, other = (ImageList([change(shade)]).fingerprint(0) for shade in (1, 1, 2))

@@ -459,7 +459,7 @@ def test_pickled_objects_among_features_are_refused_and_their_code_is_not_run(tm
         ({"x": np.array([[0, 1], [np.nan, 1], [np.inf, 1]])}, "row 1"),
         ({"x": np.ones((0, 3))}, "no features"),
         ({"x": np.ones((2, 2)), "y": np.zeros(3, int)}, "3 in 'y'"),
-        ({"x": np.ones((2, 2)), "y": np.zeros(2)}, "'y'"),
+        ({"x": np.ones((2, 2)), "y": np.full(2, 0.5)}, "'y'"),
         ({"x": np.ones((2, 2)), "y": np.full((2, 2), 2)}, "'y'"),
         ({"x": np.ones((2, 2)), "y": np.array(1)}, "'y'"),
         ({"x": np.ones((2, 2)), "y": np.array([0, -2])}, "-2"),

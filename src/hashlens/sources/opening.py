@@ -100,17 +100,15 @@ def as_source(items: Any) -> Source:
         return ImageList([items])
     if is_data_frame(items):
         return of_data_frame(items)
-    if isinstance(items, Iterator):
-        batches = list(items)
-        items = np.concatenate([np.asarray(batch, np.float32) for batch in batches]) if batches else batches
-    if hasattr(items, "detach"):  # a tensor, perhaps on a GPU
-        items = items.detach().cpu().numpy()
     if isinstance(items, Sequence) and len(items) and all(is_image(item) for item in items):
         return ImageList(items)
     if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim == 4 and items.shape[3] == 3:
         return ImageArray("pixels", items)
+    if hasattr(items, "detach"):  # a tensor, perhaps on a GPU
+        items = items.detach().cpu().numpy()
     try:
-        features = np.asarray(items, np.float32)
+        batches = [np.asarray(batch, np.float32) for batch in items] if isinstance(items, Iterator) else []
+        features = np.concatenate(batches) if batches else np.asarray(items, np.float32)
         if features.size or features.ndim == 2:
             return FeatureArray("features", features[None] if features.ndim == 1 else features)
     except (TypeError, ValueError):
