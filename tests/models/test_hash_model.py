@@ -515,7 +515,7 @@ def test_readable_images_are_not_warned_of(image_model: HashModel) -> None:
 def test_a_source_without_a_readable_image_is_refused(image_model: HashModel, folder: Path) -> None:
     bad = [folder / "a" / name for name in ("1-truncated.png", "2-notes.jpg", "4-empty.jpg")]
     for items in (bad, bad[1]):
-        with pytest.raises(BadInput, match=r"read.*\.(png|txt)") as error:
+        with pytest.raises(BadInput, match=r"read.*\.(png|jpg)") as error:
             image_model.encode(items)
         assert is_one_sentence(error)
 
