@@ -344,6 +344,33 @@ def test_leave_one_out_searches_among_the_others(monkeypatch: pytest.MonkeyPatch
             expected.append(alone.scores([k])[f"mAP@{k or 'all'}"])
         found = mean_average_precision(codes, names, codes, names, k, leave_one_out=True)
         assert found == pytest.approx(mean(expected), abs=1e-12)
+        report = evaluate(codes, names, codes, names, [k], leave_one_out=True)
+        assert report[f"mAP@{k or 'all'}"] == pytest.approx(found, abs=1e-12)
+        assert report["database"] == 10
+
+
+@pytest.mark.parametrize("labels", KINDS)
+def test_some_items_that_are_left_out_have_the_scores_of_searching_the_others(labels) -> None:
+    rng = np.random.default_rng(7)
+    codes, names = tied_signs(60, 13, 6), labels(60, rng)
+    some = rng.permutation(60)[:20]
+    report = evaluate(codes[some], names[some], codes, names, (1, 7, 59, None), leave_one_out=True)
+    for place, item in enumerate(some):
+        others = np.arange(60) != item
+        alone = evaluate(codes[[item]], names[[item]], codes[others], names[others], (1, 7, 59, None))
+        for name in alone.figures:
+            assert report.per_query[name][place] == pytest.approx(alone[name], abs=1e-12)
+
+
+def test_what_is_not_in_the_database_cannot_be_left_out_of_it() -> None:
+    codes = np.concatenate([CODES[:2], -CODES[2:3]])
+    for labels, number in ((LABELS[:3], 2), ((LABELS[:3] + 1) % 3, 0)):
+        with pytest.raises(BadInput, match=f"Query {number} is not in the database") as error:
+            evaluate(codes, labels, CODES, LABELS, leave_one_out=True)
+        check_sentence(error)
+    with pytest.raises(BadInput, match="nothing is left") as error:
+        evaluate(CODES[:1], LABELS[:1], CODES[:1], LABELS[:1], leave_one_out=True)
+    check_sentence(error)
 
 
 def test_names_and_numbers_give_the_same_figures() -> None:

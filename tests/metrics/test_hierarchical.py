@@ -56,6 +56,25 @@ def test_expectation_over_every_order_of_ties(seed: int, bits: int) -> None:
         assert (report[f"HP@{name}"], report[f"mAHP@{name}"]) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["all items", "some items"])
+def test_an_item_that_is_left_out_is_missing_from_the_best_order_too(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    codes = np.ones((12, 9), np.int8)
+    codes[:, :3] = rng.choice([-1, 1], (12, 3))
+    labels, class_distances = rng.integers(-1, 4, 12), random_distances(4, 1)
+    some = np.arange(12) if kind == "all items" else np.array([7, 2, 9])
+    report = evaluate(
+        codes[some], labels[some], codes, labels, (1, 5, None), taxonomy=class_distances, leave_one_out=True
+    )
+    for place, item in enumerate(some):
+        rest = np.arange(12) != item
+        alone = evaluate(
+            codes[[item]], labels[[item]], codes[rest], labels[rest], (1, 5, None), taxonomy=class_distances
+        )
+        for name in alone.figures:
+            assert report.per_query[name][place] == pytest.approx(alone[name], abs=1e-12)
+
+
 def test_worked_example() -> None:
     # The query is of class 0; its ranking is class 1 (similarity 0.5), class 0, class 2 (similarity 0).
     query = np.ones((1, 8), np.int8)

@@ -57,7 +57,7 @@ def test_a_graded_metric_is_the_expectation_of_its_reference(name: str) -> None:
     at_distance = [[0], [], [1, 2, 2], [0, 3], [1]]  # classes of the items
     totals = np.array([[len(here) for here in at_distance]])
     gains = np.array([[similarity[here].sum() if here else 0.0 for here in at_distance]])
-    sizes = np.bincount([c for here in at_distance for c in here], minlength=4)
+    sizes = np.bincount([c for here in at_distance for c in here], minlength=4)[None]
     groups = GradedGroups(totals, gains, similarity[None], sizes)
     depths = np.arange(1, totals.sum() + 1)
     scores = metric.function(groups, depths)

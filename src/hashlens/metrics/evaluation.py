@@ -36,6 +36,7 @@ def evaluate(
     taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     bits: int | None = None,
+    leave_one_out: bool = False,
 ) -> Report:
     """Judge codes by how well searching the database with the queries finds what is relevant.
 
@@ -58,6 +59,8 @@ def evaluate(
         classes: C class names, in the order of the class numbers, to find them in a taxonomy by; not needed
             where labels are names.
         bits: K, where the codes are packed and K is not a multiple of 8.
+        leave_one_out: every query is an item of the database too, with the same code and label, and is left out of
+            what it searches; its copies are not. For every item as a query give the database twice.
 
     Returns:
         The figures of every metric in :data:`hashlens.metrics.METRICS`, for every depth in ``at`` where they have
@@ -71,20 +74,25 @@ def evaluate(
         ``queries_without_relevant`` (queries with nothing to find; they count as 0).
 
     Raises:
-        BadInput: shapes that do not go together, no queries, an empty database, a depth below 1, or a class
-            that is not in the taxonomy.
+        BadInput: shapes that do not go together, no queries, an empty database, a depth below 1, a class that is
+            not in the taxonomy, or a query that is to be left out of a database that it is not in.
 
     Example:
         >>> codes = np.array([[0b00000000], [0b00000001], [0b11111111]], np.uint8)
         >>> report = evaluate(codes, ["cat", "cat", "dog"], codes, ["cat", "cat", "dog"], at=(2, None))
         >>> report["mAP@2"], report["precision@2"]
         (1.0, 0.8333333333333334)
+        >>> others = evaluate(codes, ["cat", "cat", "dog"], codes, ["cat", "cat", "dog"], (1,), leave_one_out=True)
+        >>> others.per_query["mAP@1"].tolist()
+        [1.0, 1.0, 0.0]
     """
     if at is None:
         at = (100, 1000, None) if taxonomy is None else (100, 250, 1000, None)
     depths = _depths(at)
     queries, database, bits = _packed(query_codes, query_labels, database_codes, database_labels, bits)
-    compared = Comparison(queries, database, bits, relevance(query_labels, database_labels))
+    compared = Comparison(queries, database, bits, relevance(query_labels, database_labels), leave_one_out)
+    if compared.size == 0:
+        raise BadInput("The database has one item, so nothing is left to find when it is left out.")
     curve = _curve_depths(compared.size, max([1000, *(k for k in depths if k is not None)]))
     table = _Table(depths, compared.queries, compared.size)
     ranks = _curve_depths(compared.size, compared.size)
@@ -95,8 +103,9 @@ def evaluate(
         similarities, query_numbers, database_numbers = _hierarchy(taxonomy, classes, query_labels, database_labels)
         suffixes = list(similarities)
         graded = GradedComparison(
-            queries, query_numbers, database, database_numbers, bits, np.stack(list(similarities.values()))
-        )
+            queries, query_numbers, database, database_numbers, bits, np.stack(list(similarities.values())),
+            leave_one_out,
+        )  # fmt: skip
     graded_curves = np.zeros((len(suffixes), len(curve)))
     for first in range(0, compared.queries, QUERIES_AT_ONCE):
         last = min(first + QUERIES_AT_ONCE, compared.queries)
@@ -120,7 +129,7 @@ def evaluate(
     content["codes"] = code_statistics(database, bits) | sums.mean_distances()
     content |= {
         "queries": compared.queries,
-        "database": compared.size,
+        "database": len(database),
         "bits": bits,
         "queries_without_relevant": sums.without_relevant,
     }
@@ -139,7 +148,7 @@ def mean_average_precision(
     """mAP@k alone, as :func:`evaluate` defines it.
 
     Args:
-        leave_one_out: the queries are the database itself, in the same order; each looks for the others.
+        leave_one_out: as :func:`evaluate` takes it.
 
     Raises:
         BadInput: as :func:`evaluate`.
@@ -151,15 +160,12 @@ def mean_average_precision(
     """
     (depth,) = _depths([k])
     queries, database, bits = _packed(query_codes, query_labels, database_codes, database_labels, bits)
-    compared = Comparison(queries, database, bits, relevance(query_labels, database_labels))
+    compared = Comparison(queries, database, bits, relevance(query_labels, database_labels), leave_one_out)
     cut = np.array([compared.size if depth is None else depth])
     total = 0.0
     for first in range(0, compared.queries, QUERIES_AT_ONCE):
-        totals, relevants = compared.histograms(first, min(first + QUERIES_AT_ONCE, compared.queries))
-        if leave_one_out:
-            totals[:, 0] -= 1
-            relevants[:, 0] -= relevants.sum(1) > 0  # an item with a label is relevant to itself
-        (scores,) = _in_threads(Groups(totals, relevants), (average_precisions, cut, 3))
+        groups = Groups(*compared.histograms(first, min(first + QUERIES_AT_ONCE, compared.queries)))
+        (scores,) = _in_threads(groups, (average_precisions, cut, 3))
         total += float(scores[..., 0].sum())
     return total / compared.queries
 

@@ -18,7 +18,14 @@ from hashlens.codes.tiles import spread_queries
 from hashlens.compute.kernels import compiled
 from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 from hashlens.errors import BadInput
-from hashlens.metrics.histograms import QUERIES_TOGETHER, TASKS_PER_THREAD, SortedCodes, add_counts, workspace
+from hashlens.metrics.histograms import (
+    QUERIES_TOGETHER,
+    TASKS_PER_THREAD,
+    SortedCodes,
+    add_counts,
+    refuse_strangers,
+    workspace,
+)
 from hashlens.metrics.metric import METRICS, Figure, GradedGroups, Metric
 from hashlens.metrics.relevance import stable_order
 from hashlens.metrics.ties import reciprocal_sums
@@ -63,6 +70,7 @@ class GradedComparison:
         query_labels, database_labels: (·,) class numbers 0 … C − 1; −1 for none, similar to nothing.
         bits: K.
         similarities: (S, C, C), in [0, 1].
+        leave_one_out: every query is an item of the database too, and is left out of what it sees.
 
     Raises:
         BadInput: labels are not of this form.
@@ -76,6 +84,7 @@ class GradedComparison:
         database_labels: ArrayLike,
         bits: int,
         similarities: NDArray[np.float64],
+        leave_one_out: bool = False,
     ) -> None:
         classes = similarities.shape[1]
         self._queries = _class_numbers(query_labels, classes, "query")
@@ -88,6 +97,7 @@ class GradedComparison:
         self._query_codes = query_codes
         self._bits = bits
         self._similarities = similarities
+        self._leave_one_out = leave_one_out
 
     def groups(self, first: int, last: int) -> Iterator[GradedGroups]:
         """What queries ``first`` … ``last`` − 1 see, for each of the S similarities."""
@@ -101,13 +111,20 @@ class GradedComparison:
             some = slice(start, stop)
             _count(
                 codes.tiles, codes.weights, codes.single, self._places, spread[some], here[some],
-                self._similarities, totals[some], gains[:, some],
+                int(self._leave_one_out), self._similarities, totals[some], gains[:, some],
             )  # fmt: skip
 
         run_in_threads(count, even_slices(len(here), TASKS_PER_THREAD * available_threads()))
+        sizes = np.tile(self._sizes, (len(here), 1))
+        if self._leave_one_out:
+            known = np.flatnonzero(here >= 0)
+            sizes[known, here[known]] -= 1
+            refuse_strangers(
+                np.minimum(totals[:, 0], np.where(here >= 0, sizes[np.arange(len(here)), here], 0)), first
+            )
         for kind, similarity in enumerate(self._similarities):
             of_queries = np.where(here[:, None] >= 0, similarity[here], 0)
-            yield GradedGroups(totals, gains[kind], of_queries, self._sizes)
+            yield GradedGroups(totals, gains[kind], of_queries, sizes)
 
 
 @dataclass(frozen=True)
@@ -131,18 +148,21 @@ def hierarchical_scores(
     bits: int,
     similarities: NDArray[np.float64],
     depths: NDArray[np.int64],
+    leave_one_out: bool = False,
 ) -> HierarchicalScores:
     """HP@k and mAHP@k alone.
 
     Args:
-        query_codes, query_labels, database_codes, database_labels, bits, similarities: see
+        query_codes, query_labels, database_codes, database_labels, bits, similarities, leave_one_out: see
             :class:`GradedComparison`.
-        depths: (M,) k, at most the size of the database.
+        depths: (M,) k, at most the number of items that a query sees.
 
     Raises:
         BadInput: labels are not class numbers.
     """
-    compared = GradedComparison(query_codes, query_labels, database_codes, database_labels, bits, similarities)
+    compared = GradedComparison(
+        query_codes, query_labels, database_codes, database_labels, bits, similarities, leave_one_out
+    )
     ascending, places = np.unique(depths, return_inverse=True)
     scores = np.stack(
         [hierarchical_precisions(groups, ascending).mean(0) for groups in compared.groups(0, len(query_codes))]
@@ -162,7 +182,7 @@ def _class_numbers(labels: ArrayLike, classes: int, side: str) -> NDArray[np.int
 
 
 @compiled
-def _count(tiles, weights, single, places, queries, query_classes, similarities, totals, gains):
+def _count(tiles, weights, single, places, queries, query_classes, left_out, similarities, totals, gains):
     """Add up items and similarities at each distance; queries without a class see nothing."""
     kinds, classes, _ = similarities.shape
     counts = np.zeros(totals.shape[1], np.int64)
@@ -176,6 +196,8 @@ def _count(tiles, weights, single, places, queries, query_classes, similarities,
                     continue
                 counts[:] = 0
                 add_counts(tiles, weights, single, queries, q, start, stop, work, counts)
+                if c == own:
+                    counts[0] -= left_out
                 totals[q] += counts
                 if c >= 0:
                     for kind in range(kinds):
@@ -188,7 +210,7 @@ def _score(totals, gains, similarities, sizes, depths, out):
         if totals[q].sum() == 0:  # a query without a class
             out[q] = 0.0
         else:
-            _average_gains(totals[q], gains[q], similarities[q], sizes, depths, out[q])
+            _average_gains(totals[q], gains[q], similarities[q], sizes[q], depths, out[q])
 
 
 @compiled

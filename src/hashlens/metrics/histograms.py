@@ -16,6 +16,7 @@ from hashlens.codes.equal_codes import group_equal
 from hashlens.codes.tiles import compare, from_tiles, spread_queries, to_tiles
 from hashlens.compute.kernels import compiled
 from hashlens.compute.threads import available_threads, even_slices, run_in_threads
+from hashlens.errors import BadInput
 from hashlens.metrics.relevance import Relevance, SameClass, SharedLabel
 
 TASKS_PER_THREAD = 4
@@ -28,8 +29,11 @@ PAIRED_TILES = 1 << 10  # of 32 pairs each, so that counters of 16 bits, which f
 class Comparison:
     """Queries and a database laid out for counting distances against relevance.
 
+    Args:
+        leave_one_out: every query is an item of the database too, and is left out of what it sees.
+
     Attributes:
-        queries, size, bits: number of queries, number of database items, code length.
+        queries, size, bits: number of queries, number of items that each sees, code length.
     """
 
     def __init__(
@@ -38,8 +42,10 @@ class Comparison:
         database_codes: NDArray[np.uint8],
         bits: int,
         relevance: Relevance,
+        leave_one_out: bool = False,
     ) -> None:
-        self.queries, self.size, self.bits = len(query_codes), len(database_codes), bits
+        self.queries, self.size, self.bits = len(query_codes), len(database_codes) - leave_one_out, bits
+        self._leave_one_out = leave_one_out
         self._relevance = relevance
         self._query_codes = query_codes
         if isinstance(relevance, SameClass):
@@ -56,6 +62,9 @@ class Comparison:
 
         Returns:
             totals and relevants, each (last − first, K + 1) int64.
+
+        Raises:
+            BadInput: a query that is to be left out is not in the database.
         """
         totals = np.zeros((last - first, self.bits + 1), np.int64)
         relevants = np.zeros_like(totals)
@@ -77,7 +86,29 @@ class Comparison:
                 _count_ranges(codes.tiles, codes.weights, codes.single, queries[here], *bounds, relevants[here])
 
         run_in_threads(count, even_slices(last - first, TASKS_PER_THREAD * available_threads()))
+        if self._leave_one_out:
+            totals[:, 0] -= 1
+            relevants[:, 0] -= relevants.any(axis=1)  # an item with a label is relevant to itself
+            refuse_strangers(np.minimum(totals, relevants)[:, 0], first)
         return totals, relevants
+
+
+def refuse_strangers(left: NDArray[np.int64], first: int) -> None:
+    """Refuse queries that cannot be left out of a database that they are not in.
+
+    Args:
+        left: (Q,) how many items at distance 0 each has besides itself; below 0 where not even itself was there.
+        first: number of the first of these queries.
+
+    Raises:
+        BadInput: there is such a query.
+    """
+    strangers = np.flatnonzero(left < 0)
+    if len(strangers):
+        raise BadInput(
+            f"Query {first + strangers[0]} is not in the database with its code and label, so it cannot be left "
+            "out; give the database itself, or some of its items, as queries."
+        )
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class GradedGroups:
         totals: (Q, L) int64, number of items at each distance 0 … L − 1.
         gains: (Q, L) float64, sums of their similarities to the query, each in [0, 1].
         similarities: (Q, C) float64, of a query to each class.
-        sizes: (C,) int64, number of items of each class.
+        sizes: (Q, C) int64, number of items of each class.
 
     Example:
         One query of class 0, and three items of two classes: one at distance 0, two at distance 1.
@@ -59,7 +59,7 @@ class GradedGroups:
         ...     totals=np.array([[1, 2]]),
         ...     gains=np.array([[1.0, 0.5]]),
         ...     similarities=np.array([[1.0, 0.25]]),
-        ...     sizes=np.array([1, 2]),
+        ...     sizes=np.array([[1, 2]]),
         ... )
         >>> len(groups)
         1
@@ -74,7 +74,9 @@ class GradedGroups:
         return len(self.totals)
 
     def __getitem__(self, queries: slice) -> GradedGroups:
-        return GradedGroups(self.totals[queries], self.gains[queries], self.similarities[queries], self.sizes)
+        return GradedGroups(
+            self.totals[queries], self.gains[queries], self.similarities[queries], self.sizes[queries]
+        )
 
 
 @dataclass(frozen=True)
