@@ -27,6 +27,19 @@ def average_precision(ranking: Ranking, k: int) -> float:
     return total / hits if hits else 0.0
 
 
+def precision_sum(ranking: Ranking, k: int) -> float:
+    return sum(precision(ranking, rank) for rank, (_, relevant) in enumerate(ranking[:k], start=1) if relevant)
+
+
+def average_precision_by_reachable(ranking: Ranking, k: int) -> float:
+    every = sum(relevant for _, relevant in ranking)
+    return precision_sum(ranking, k) / min(k, every) if every else 0.0
+
+
+def average_precision_by_every(ranking: Ranking, k: int) -> float:
+    return precision_sum(ranking, k) / max(sum(relevant for _, relevant in ranking), 1)
+
+
 def precision(ranking: Ranking, k: int) -> float:
     return sum(relevant for _, relevant in ranking[:k]) / k
 
@@ -62,6 +75,10 @@ Reference = tuple[Callable[[Ranking, int], float], Callable[[Sequence[float]], f
 # For every metric in the table the reference of each of its figures, and how it joins the orders of ties.
 REFERENCES: dict[str, tuple[Reference, ...]] = {
     "average precision": ((average_precision, np.mean), (average_precision, min), (average_precision, max)),
+    "average precision by relevant items": (
+        (average_precision_by_reachable, np.mean),
+        (average_precision_by_every, np.mean),
+    ),
     "precision": ((precision, np.mean),),
     "recall": ((recall, np.mean),),
     "precision within a radius": ((precision_within_two, np.mean),),

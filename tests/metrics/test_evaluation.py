@@ -55,6 +55,10 @@ def average_precision_of(ranking: Sequence[bool], k: int) -> float:
     return math.fsum(n / rank for n, rank in enumerate(ranks, start=1)) / max(1, len(ranks))
 
 
+def precision_sum_of(ranking: Sequence[bool], k: int) -> float:
+    return math.fsum(sum(ranking[:rank]) / rank for rank in range(1, k + 1) if ranking[rank - 1])
+
+
 def gain_of(ranking: Sequence[bool], k: int) -> float:
     ideal = math.fsum(1 / math.log2(rank + 2) for rank in range(min(k, sum(ranking))))
     return math.fsum(hit / math.log2(rank + 2) for rank, hit in enumerate(ranking[:k])) / ideal if ideal else 0.0
@@ -91,6 +95,11 @@ class ByHand:
                     f"ndcg@{name}": mean([gain_of(order, depth) for order in orders]),
                 }
                 if k is not None:
+                    sums = mean([precision_sum_of(order, depth) for order in orders])
+                    found |= {
+                        f"mAP@{k}/min(k,R)": sums / max(1, min(depth, sum(orders[0]))),
+                        f"mAP@{k}/R": sums / max(1, sum(orders[0])),
+                    }
                     found |= {f"precision@{k}": hits / depth, f"recall@{k}": hits / max(1, sum(orders[0]))}
                 for key, value in found.items():
                     columns.setdefault(key, []).append(value)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hashlens.compute.kernels import compiled
 from hashlens.metrics.metric import METRICS, Figure, Groups, Metric
-from hashlens.metrics.ties import average_precision
+from hashlens.metrics.ties import average_precision, expected_precision_sum
 
 
 def average_precisions(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -29,6 +29,26 @@ def _score(totals, relevants, depths, out):
             out[q, d, 0], out[q, d, 1], out[q, d, 2] = average_precision(totals[q], relevants[q], depths[d])
 
 
+def by_relevant(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Expected AP@k of every query with the other two denominators of the literature: min(k, R) and R.
+
+    Example:
+        >>> by_relevant(Groups(np.array([[1, 1, 1]]), np.array([[1, 1, 1]])), np.array([2]))
+        array([[[1.        , 0.66666667]]])
+    """
+    sums = np.empty((len(groups), len(depths)))
+    _sum_precisions(groups.totals, groups.relevants, depths, sums)
+    every = np.maximum(groups.relevants.sum(1), 1)[:, None]
+    return np.stack([sums / np.minimum(depths, every), sums / every], axis=2)
+
+
+@compiled
+def _sum_precisions(totals, relevants, depths, out):
+    for q in range(len(totals)):
+        for d in range(len(depths)):
+            out[q, d] = expected_precision_sum(totals[q], relevants[q], depths[d])
+
+
 METRICS.register("average precision")(
     Metric(
         (
@@ -41,5 +61,19 @@ METRICS.register("average precision")(
             Figure("mAP@{k}/best", "the greatest"),
         ),
         average_precisions,
+    )
+)
+METRICS.register("average precision by relevant items")(
+    Metric(
+        (
+            Figure(
+                "mAP@{k}/min(k,R)",
+                "the same with min(k, R) for denominator, R being the relevant items in the database",
+                headline=False,
+            ),
+            Figure("mAP@{k}/R", "the same with R for denominator", headline=False),
+        ),
+        by_relevant,
+        whole=False,
     )
 )

@@ -84,6 +84,35 @@ def expected_group_sum(rank_before, hits_before, size, relevant):
 
 
 @compiled
+def expected_precision_sum(totals, relevants, k):
+    """Expected Σ_{i ≤ k} rel(i)·P(i): what AP@k divides, by whichever number.
+
+    It is linear in the order of a group, so where k cuts one its first ranks count as in the whole.
+
+    Example:
+        >>> import numpy as np
+        >>> expected_precision_sum(np.array([0, 2]), np.array([0, 1]), k=2)
+        0.75
+    """
+    rank = 0
+    hits = 0
+    total = 0.0
+    for level in range(len(totals)):
+        size = totals[level]
+        relevant = relevants[level]
+        inside = min(size, k - rank)
+        if inside > 0 and relevant > 0:
+            reciprocals, weighted = reciprocal_sums(rank, inside)
+            found = (hits + 1) * reciprocals
+            if size > 1:
+                found += (relevant - 1) / (size - 1) * weighted
+            total += relevant / size * found
+        rank += size
+        hits += relevant
+    return total
+
+
+@compiled
 def average_precision(totals, relevants, k):
     """AP@k of one query: its expectation over random orders within ties, and its least and greatest value.
 
