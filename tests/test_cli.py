@@ -230,6 +230,21 @@ def test_evaluate_warns_of_queries_in_the_database(run, photos: Path, model: Pat
     assert "1 of 21 query images" in (tmp_path / "report" / "report.html").read_text()
 
 
+def test_evaluate_leaves_each_image_out(run, photos: Path, model: Path, tmp_path: Path) -> None:
+    options = ("evaluate", model, "--database", f"{photos}:test", "-o", tmp_path / "report")
+    status, _, error = run(*options, "--leave-one-out")
+    assert (status, "stand in the database" in error) == (0, False)
+    found = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    source = hl.open_source(f"{photos}:test")
+    encoded = hl.HashModel.load(model).encoder().all(source)  # one cannot be read
+    labels = source.labels[encoded.items]
+    expected = hl.evaluate(encoded.codes, labels, encoded.codes, labels, leave_one_out=True)
+    assert found["queries"] == len(source) - 1
+    assert found["mAP@all"] == pytest.approx(expected["mAP@all"])
+    check_refusal(run(*options), "--leave-one-out")
+    check_refusal(run(*options, "--leave-one-out", "--queries", f"{photos}:test"), "--leave-one-out")
+
+
 def test_centres(run, tmp_path: Path) -> None:
     status, output, _ = run("centres", "--classes", 10, "--bits", 32, "-o", tmp_path / "new" / "H.npy")
     assert status == 0

@@ -246,7 +246,11 @@ def test_default_depths_and_their_keys() -> None:
         for k in ("100", "1000", "all")
         for score, bound in (("mAP", ""), ("mAP", "/worst"), ("mAP", "/best"), ("ndcg", ""))
     ]
-    depths = [f"{score}@{k}" for k in ("100", "1000") for score in ("precision", "recall")]
+    depths = [
+        f"{score}@{k}{bound}"
+        for k in ("100", "1000")
+        for score, bound in (("precision", ""), ("recall", ""), ("mAP", "/min(k,R)"), ("mAP", "/R"))
+    ]
     rest = ["precision@radius2", "curves", "codes", "queries", "database", "bits", "queries_without_relevant"]
     assert sorted(report) == sorted(scores + depths + rest)
     curves = {"precision_recall", "precision_recall_by_rank", "precision_at_k", "distances"}

@@ -62,3 +62,16 @@ def test_precision_and_recall_by_rank_end_with_everything() -> None:
     assert curve["recall"][-1] == pytest.approx(1) and curve["precision"][-1] == pytest.approx(1 / 3)
     assert curve["precision"][curve["k"].index(10)] == pytest.approx(report["precision@10"])
     assert curve["recall"][curve["k"].index(10)] == pytest.approx(report["recall@10"])
+
+
+def test_items_that_are_left_out_are_not_seen() -> None:
+    rng = np.random.default_rng(3)
+    items, labels = rng.normal(size=(12, 4)).astype(np.float32), rng.integers(0, 3, 12)
+    items[5] = items[2]
+    some = np.array([2, 7, 5])
+    found = evaluate_features(items[some], labels[some], items, labels, (3, None), some)
+    for place, item in enumerate(some):
+        rest = np.arange(12) != item
+        alone = evaluate_features(items[[item]], labels[[item]], items[rest], labels[rest], (3, None))
+        for name in alone:
+            assert found.per_query[name][place] == pytest.approx(alone[name])

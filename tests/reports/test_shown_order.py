@@ -58,3 +58,24 @@ def test_an_evaluation_tells_both_orders(tmp_path) -> None:
     assert "mAP@10/worst" in report and report["mAP@10/rescored"] > report["mAP@10"]
     assert report.per_query["mAP@10/rescored"].mean() == pytest.approx(report["mAP@10/rescored"])
     assert "precision@10/rescored" in (tmp_path / "report.html").read_text(encoding="utf-8").replace("<wbr>", "")
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_report_of_every_image_leaves_it_out(tmp_path, multi_label: bool) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    features = (np.eye(3)[labels] + random.normal(size=(90, 3)) / 3).astype(np.float32)
+    features[4] = features[1]
+    source = hl.sources.FeatureArray("mine", features, np.eye(3, dtype=bool)[labels] if multi_label else labels)
+    model = hl.fit(source, bits=16, epochs=2)
+    report = write_report(model, database=source, queries=None, folder=tmp_path, at=(10, None))
+    codes = model.encode(source)
+    expected = hl.evaluate(codes, source.labels, codes, source.labels, (10, None), leave_one_out=True)
+    assert report["mAP@all"] == expected["mAP@all"] == report["baselines"]["figures"]["these codes"]["mAP@all"]
+    assert report["queries"] == report["database"] == 90
+    assert report["queries_in_database"] == 2  # copies of each other
+    assert report["baselines"]["figures"]["chance"]["mAP@all"] < 0.4
+    encoded = model.encoder().all(source)
+    shown = shown_items(encoded, encoded, hl.HammingIndex.build(codes), leave_one_out=True)
+    assert not (shown == np.arange(90)[:, None]).any()
+    assert 4 in shown[1] and 1 in shown[4]

@@ -26,6 +26,13 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="REPORT", help="Folder for the report.")
     ] = None,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-one-out",
+            help="Instead of --queries: search with every image of the database, itself left out.",
+        ),
+    ] = False,
     at: Annotated[
         str | None,
         typer.Option(
@@ -48,12 +55,14 @@ def evaluate(
     if judgements is not None:
         _print_judged(judgements, depths)
         return
-    if model is None or queries is None or database is None or output is None:
-        raise BadInput("Give MODEL, --queries, --database and -o; or --judgements FILE alone.")
+    if model is None or (queries is None) != leave_one_out or database is None or output is None:
+        raise BadInput(
+            "Give MODEL, --database, -o and either --queries or --leave-one-out; or --judgements FILE alone."
+        )
     from hashlens.sources import open_source
     from hashlens.sources.reading import LISTED
 
-    searched, asked = open_source(database), open_source(queries)
+    searched, asked = open_source(database), None if queries is None else open_source(queries)
 
     from hashlens.models import HashModel
     from hashlens.reports import write_report

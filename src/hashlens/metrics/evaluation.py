@@ -45,8 +45,8 @@ def evaluate(
     beside it (per query, then averaged).
 
     "mAP@k" means three things in the literature. Here, as in HashNet, CSQ, OrthoHash and SHC, AP@k divides by
-    the number of relevant items *found* among the first k; "mAP@k/min(k,R)" and "mAP@k/R" divide by what their names
-    say, R being the relevant items in the database.
+    the number of relevant items *found* among the first k; "mAP@k/min(k,R)" and "mAP@k/R" divide by what their
+    names say, R being the relevant items in the database.
 
     Args:
         query_codes, database_codes: (Q, ceil(K/8)) and (N, ceil(K/8)) uint8 packed codes, or (·, K) ±1 or

@@ -23,6 +23,7 @@ def evaluate_features(
     database_features: NDArray[np.float32],
     database_labels: NDArray[Any],
     at: Sequence[int | None],
+    left_out: NDArray[np.int64] | None = None,
 ) -> Report:
     """Judge features by how well ranking the database by cosine finds what is relevant.
 
@@ -34,6 +35,7 @@ def evaluate_features(
         query_features, database_features: (Q, D) and (N, D).
         query_labels, database_labels: (·,) class numbers, −1 for none, or (·, C) bool.
         at: ranking depths, ``None`` for all; one beyond N counts the N there are.
+        left_out: (Q,) the item of the database that each query does not see, since it is itself.
 
     Returns:
         ``mAP@k`` and ``precision@k`` for every depth, the latter not for all.
@@ -44,14 +46,18 @@ def evaluate_features(
         >>> dict(report)
         {'mAP@2': 1.0, 'precision@2': 1.0, 'mAP@all': 1.0}
     """
-    count, size = len(query_features), len(database_features)
+    count, size = len(query_features), len(database_features) - (left_out is not None)
     columns: dict[str, NDArray[np.float64]] = {}
     unit = _unit(database_features)
     step = max(1, min(256, PAIRS_AT_ONCE // size))
     for first in range(0, count, step):
         here = slice(first, min(first + step, count))
         cosines = (_unit(query_features[here]) @ unit.T).round(DIGITS)
-        groups = _groups(cosines, _relevant(query_labels[here], database_labels))
+        relevant = _relevant(query_labels[here], database_labels)
+        if left_out is not None:
+            others = np.arange(size + 1) != left_out[here, None]
+            cosines, relevant = (found[others].reshape(-1, size) for found in (cosines, relevant))
+        groups = _groups(cosines, relevant)
         for k in at:
             cut = np.array([size if k is None else min(k, size)])
             for name in COMPARED:

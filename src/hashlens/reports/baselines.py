@@ -97,6 +97,7 @@ def compare_with_baselines(
     bits: int,
     at: Sequence[int | None],
     seed: int = 0,
+    leave_one_out: bool = False,
 ) -> Baselines:
     """Figures by ``mAP`` of codes, features, signs of as many of their principal components, and chance.
 
@@ -109,6 +110,7 @@ def compare_with_baselines(
         bits: K.
         at: ranking depths.
         seed: of the queries drawn, and of the items that principal components come from if there are over 20,000.
+        leave_one_out: the queries are the database, and each is left out of what it searches.
 
     Example:
         >>> import hashlens as hl
@@ -126,16 +128,19 @@ def compare_with_baselines(
     asked = query_labels[drawn]
 
     def of_codes(query_codes: NDArray[Any], codes: NDArray[Any], length: int) -> dict[str, float]:
-        report = evaluate(query_codes, asked, codes, database_labels, at, bits=length)
+        report = evaluate(query_codes, asked, codes, database_labels, at, bits=length, leave_one_out=leave_one_out)
         return {name: report[name] for name in report.figures if name.startswith("mAP@") and "/" not in name}
 
     figures = {CODES: of_codes(queries.codes[drawn], database.codes, bits)}
     sizes = {CODES: database.codes.shape[1]}
     if queries.features is not None and database.features is not None:
-        found = evaluate_features(queries.features[drawn], asked, database.features, database_labels, at)
+        left_out = drawn if leave_one_out else None
+        found = evaluate_features(queries.features[drawn], asked, database.features, database_labels, at, left_out)
         figures[FLOATS] = {name: found[name] for name in figures[CODES]}
         sizes[FLOATS] = 4 * database.features.shape[1]
         sides = _signs(queries.features[drawn], database.features, bits, random)
+        if leave_one_out:  # sums of a part round otherwise, and a query must have the code of itself
+            sides = sides[1][drawn], sides[1]
         figures[PCA] = of_codes(*sides, sides[0].shape[1])
         sizes[PCA] = -(-sides[0].shape[1] // 8)
     nothing = np.zeros((max(len(drawn), size), 1), np.uint8)

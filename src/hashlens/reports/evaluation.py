@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,8 @@ CLASS_FIGURES = ("precision@10", "mAP@all")  # that are given class by class
 def write_report(
     model: HashModel,
     *,
-    queries: Source | str | os.PathLike[str],
     database: Source | str | os.PathLike[str],
+    queries: Source | str | os.PathLike[str] | None,
     folder: str | os.PathLike[str],
     at: Sequence[int | None] | None = None,
     device: str | None = None,
@@ -48,7 +49,8 @@ def write_report(
 
     Args:
         queries, database: sources, or what :func:`hashlens.open_source` takes. If neither has labels, codes are
-            judged by the neighbours that features find, and there is no page.
+            judged by the neighbours that features find, and there is no page. Without queries, every image of the
+            database is one, and is left out of what it searches.
         folder: is made if need be; gets ``metrics.json``; the figures as ``metrics.csv`` and those of every query
             as ``queries.csv``, of every class as ``classes.csv``; plots as PNG files; and ``report.html``, which
             needs no other file.
@@ -85,16 +87,22 @@ def write_report(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    asked, searched = as_source(queries), as_source(database)
+    searched = as_source(database)
+    leave_one_out = queries is None
+    asked = searched if queries is None else as_source(queries)
     if (asked.labels is None) != (searched.labels is None):
         unlabelled = asked if asked.labels is None else searched
         raise BadInput(f"{unlabelled.name} has no labels, so there is nothing to judge results by.")
     classes = tuple(dict.fromkeys([*searched.class_names, *asked.class_names]))
     relations = None if taxonomy is None else open_relations(taxonomy, classes)  # fails before images are read
+    if leave_one_out and searched.labels is None:
+        raise BadInput(f"{searched.name} has no labels; give queries that are not in it, to compare with features.")
     compared = 4 * model.feature_dimension * len(searched) <= FEATURE_BYTES
     with model.encoder(device, progress=progress) as encoder:
-        encoded_queries = encoder.all(asked, "Encoding queries", features=compared)
         encoded_database = encoder.all(searched, "Encoding the database", features=compared)
+        encoded_queries = encoded_database
+        if not leave_one_out:
+            encoded_queries = encoder.all(asked, "Encoding queries", features=compared)
     if asked.labels is None or searched.labels is None:
         sides = (asked, encoded_queries), (searched, encoded_database)
         return write_neighbours(model, *sides, folder, at, device, progress)
@@ -106,13 +114,20 @@ def write_report(
         at = (10, 100, 1000, None) if relations is None else (10, 100, 250, 1000, None)
     found = evaluate(
         encoded_queries.codes, query_labels, encoded_database.codes, database_labels, at,
-        relations, classes, model.bits,
+        relations, classes, model.bits, leave_one_out,
     )  # fmt: skip
     index = HammingIndex.build(encoded_database.codes, model.bits)
-    shown = shown_items(encoded_queries, encoded_database, index)
+    shown = shown_items(encoded_queries, encoded_database, index, leave_one_out)
     rescored = rescored_scores(shown, query_labels, database_labels)
     baselines = compare_with_baselines(
-        encoded_queries, query_labels, encoded_database, database_labels, model.bits, at, seed
+        encoded_queries,
+        query_labels,
+        encoded_database,
+        database_labels,
+        model.bits,
+        at,
+        seed,
+        leave_one_out,
     )
     by_class = scores_by_class(
         {name: found.per_query[name] for name in CLASS_FIGURES if name in found.per_query} or rescored,
@@ -122,8 +137,11 @@ def write_report(
     if query_labels.ndim == 1:
         pairs = confusions(shown, query_labels, database_labels, len(names))
     threshold = model.network.hash_layer.threshold
-    known = set(encoded_database.digests)
-    sources = {"queries": asked.name, "database": searched.name}
+    known = Counter(encoded_database.digests)
+    sources = {
+        "queries": f"{asked.name}, each left out of what it searches" if leave_one_out else asked.name,
+        "database": searched.name,
+    }
     if relations is not None:
         sources["taxonomy"] = str(relations) if isinstance(relations, Taxonomy) else "given distances"
     content = {
@@ -134,9 +152,9 @@ def write_report(
         "baselines": baselines.to_dict(),
         "classes": by_class,
         "confusions": [] if pairs is None else most_confused(pairs, names),
-        "queries_in_database": sum(digest in known for digest in encoded_queries.digests),
+        "queries_in_database": sum(known[digest] > leave_one_out for digest in encoded_queries.digests),
         "skipped": {
-            "queries": [str(one) for one in encoded_queries.skipped],
+            "queries": [] if leave_one_out else [str(one) for one in encoded_queries.skipped],
             "database": [str(one) for one in encoded_database.skipped],
         },
         "model": {"method": model.method, "bits": model.bits, "fingerprint": model.fingerprint()},

@@ -17,11 +17,14 @@ from hashlens.models.encoder import Encoded
 SHOWN = 10
 
 
-def shown_items(queries: Encoded, database: Encoded, index: HammingIndex) -> NDArray[np.int64]:
+def shown_items(
+    queries: Encoded, database: Encoded, index: HammingIndex, leave_one_out: bool = False
+) -> NDArray[np.int64]:
     """The ten results that each query is shown first: the nearest codes, put in order by their details.
 
     Args:
         index: of the codes of the database, by their position.
+        leave_one_out: the queries are the database, and none is shown itself.
 
     Returns:
         (Q, 10) positions in the database, or as many as there are.
@@ -36,7 +39,10 @@ def shown_items(queries: Encoded, database: Encoded, index: HammingIndex) -> NDA
         [0, 1, 2]
     """
     page = Page(SHOWN, rescored=True)
-    _, candidates = index.search(queries.codes, page.depth)
+    if leave_one_out:
+        _, candidates = index.search_ids(np.arange(len(queries.codes)), page.depth)
+    else:
+        _, candidates = index.search(queries.codes, page.depth)
     shown = np.empty((len(candidates), min(SHOWN, candidates.shape[1])), np.int64)
     for query, near in enumerate(candidates):
         shown[query] = near[detail_order(queries.details[query], database.details[near])[:SHOWN]]
