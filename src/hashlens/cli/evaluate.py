@@ -10,7 +10,7 @@ import typer
 from hashlens.cli.arguments import EncodingDevice, Relations
 from hashlens.cli.messages import log
 from hashlens.cli.pages import this_command
-from hashlens.cli.tables import print_comparison, print_facts, print_metrics
+from hashlens.cli.tables import print_comparison, print_facts, print_instances, print_metrics
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
@@ -33,6 +33,14 @@ def evaluate(
             help="Instead of --queries: search with every image of the database, itself left out.",
         ),
     ] = False,
+    ground_truth: Annotated[
+        Path | None,
+        typer.Option(
+            "--ground-truth",
+            metavar="FILE.json",
+            help="Instance retrieval: easy, hard and junk lists of each query, laid out as revisited Oxford's.",
+        ),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(
@@ -59,6 +67,11 @@ def evaluate(
         raise BadInput(
             "Give MODEL, --database, -o and either --queries or --leave-one-out; or --judgements FILE alone."
         )
+    if ground_truth is not None:
+        if queries is None or taxonomy is not None:
+            raise BadInput("A ground truth goes with --queries, and without a taxonomy.")
+        _evaluate_instances(model, queries, database, ground_truth, output, depths, device)
+        return
     from hashlens.sources import open_source
     from hashlens.sources.reading import LISTED
 
@@ -90,6 +103,38 @@ def evaluate(
         log.info("  and %s more; all of them are listed in metrics.json", f"{len(skipped) - LISTED:,}")
     written = [str(output / name) for name in ("metrics.json", "report.html") if (output / name).is_file()]
     log.info("Wrote %s.", " and ".join(written))
+
+
+def _evaluate_instances(
+    model: Path,
+    queries: str,
+    database: str,
+    ground_truth: Path,
+    output: Path,
+    depths: list[int | None] | None,
+    device: str | None,
+) -> None:
+    from hashlens.metrics.instance_retrieval import DEPTHS
+    from hashlens.models import HashModel
+    from hashlens.reports import write_instances
+
+    given = [k for k in depths or DEPTHS if k is not None]
+    if depths and len(given) < len(depths):
+        raise BadInput("Precision over all of a ranking tells nothing; leave 'all' out of the depths.")
+    report = write_instances(
+        HashModel.load(model),
+        queries=queries,
+        database=database,
+        ground_truth=ground_truth,
+        folder=output,
+        at=given,
+        device=device,
+        progress=progress_bar,
+    )
+    print_instances(report)
+    for note in report["notes"]:
+        log.warning("%s", note)
+    log.info("Wrote %s.", output / "metrics.json")
 
 
 def _print_judged(path: Path, depths: list[int | None] | None) -> None:

@@ -39,6 +39,15 @@ def print_comparison(report: Mapping[str, Any]) -> None:
         print(report["baselines"]["meaning"])
 
 
+def print_instances(report: Mapping[str, Any]) -> None:
+    """The figures of instance retrieval, of codes and of the features that they come from."""
+    from hashlens.metrics.instance_retrieval import instance_table
+
+    _print_table(instance_table(report), f"{report['bits']} bits")
+    if report["features"] is not None:
+        _print_table(instance_table(report["features"]), "Float features")
+
+
 def _print_table(found: FigureTable, title: str = "") -> None:
     from rich.table import Table
 

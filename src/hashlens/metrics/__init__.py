@@ -3,6 +3,7 @@
 from hashlens.metrics import discounted_gain  # noqa: F401 - adds its metric to the table
 from hashlens.metrics.code_statistics import code_statistics
 from hashlens.metrics.evaluation import evaluate, mean_average_precision
+from hashlens.metrics.instance_retrieval import GroundTruth, evaluate_instances, read_ground_truth
 from hashlens.metrics.judgements import Judgement, judged_precision, read_judgements
 from hashlens.metrics.metric import METRICS, Figure, GradedGroups, Groups, Metric, register
 from hashlens.metrics.neighbours import neighbour_recall
@@ -13,15 +14,18 @@ __all__ = [
     "Difference",
     "Figure",
     "GradedGroups",
+    "GroundTruth",
     "Groups",
     "Judgement",
     "Metric",
     "Report",
     "code_statistics",
     "evaluate",
+    "evaluate_instances",
     "judged_precision",
     "mean_average_precision",
     "neighbour_recall",
+    "read_ground_truth",
     "read_judgements",
     "register",
 ]

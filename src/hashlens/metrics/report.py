@@ -137,8 +137,8 @@ class Report(dict[str, Any]):
             raise BadInput(f"The reports are of {len(ours)} and {len(theirs)} queries; compare the same queries.")
         differences = ours - theirs
         means = _resampled_means(differences, seed, resamples)
-        mean = differences.mean(0)
-        low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+        mean = np.nanmean(differences, axis=0)
+        low, high = np.nanquantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
         extreme = (np.abs(means - mean) >= np.abs(mean)).sum(0)
         p_values = (extreme + 1) / (resamples + 1)
         return {
@@ -148,14 +148,20 @@ class Report(dict[str, Any]):
 
 
 def _resampled_means(values: NDArray[np.float64], seed: int, resamples: int) -> NDArray[np.float64]:
-    """(R, F) means over rows of (Q, F) values that are drawn with replacement."""
+    """(R, F) means over rows of (Q, F) values that are drawn with replacement; NaN are passed over."""
     random = np.random.default_rng(seed)
     count = len(values)
+    known = ~np.isnan(values)
+    values = np.where(known, values, 0)
     at_once = max(1, RESAMPLES_AT_ONCE // count)
     means = np.empty((resamples, values.shape[1]))
     for start in range(0, resamples, at_once):
         drawn = random.integers(0, count, (min(at_once, resamples - start), count))
         counts = np.zeros((len(drawn), count))
         np.add.at(counts, (np.arange(len(drawn))[:, None], drawn), 1)
-        means[start : start + len(drawn)] = counts @ values / count
+        means[start : start + len(drawn)] = _divided(counts @ values, counts @ known)
     return means
+
+
+def _divided(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)

@@ -260,3 +260,72 @@ def normalized_discounted_gain(totals, relevants, k, discounts):
     if relevant == 0:
         return 0.0
     return gain / discounts[min(relevant, rank)]
+
+
+@compiled
+def trapezoid_average_precision(totals, relevants):
+    """Expected area under precision over recall by trapezoids, as in instance retrieval; 0 without a relevant item.
+
+    A hit at rank p with h hits before it adds (h/(p − 1) + (h + 1)/p) / 2R, where h/(p − 1) is 1 at the first rank.
+
+    Example:
+        >>> import numpy as np
+        >>> trapezoid_average_precision(np.array([1, 1]), np.array([0, 1]))  # (0/1 + 1/2) / 2
+        0.25
+    """
+    rank = 0
+    hits = 0
+    total = 0.0
+    for level in range(len(totals)):
+        size = totals[level]
+        relevant = relevants[level]
+        if relevant > 0:
+            total += expected_group_sum(rank, hits, size, relevant)
+            growth = (relevant - 1) / (size - 1) if size > 1 else 0.0  # of expected hits before, rank by rank
+            if rank == 0:
+                before = 1 + (size - 1) * growth
+            else:
+                reciprocals, weighted = reciprocal_sums(rank - 1, size)
+                before = hits * reciprocals + growth * weighted
+            total += relevant / size * before
+        rank += size
+        hits += relevant
+    return total / (2 * hits) if hits else 0.0
+
+
+@compiled
+def precision_to_last(totals, relevants, k):
+    """Expected precision among the first min(k, p) items, p being the rank of the last relevant one; 0 without one.
+
+    Only the group that holds the last one matters beyond what :func:`expected_hits` gives. Of its n items r are
+    relevant; the last of these stands at place l with probability C(l − 1, r − 1) / C(n, r).
+
+    Example:
+        >>> import numpy as np
+        >>> precision_to_last(np.array([2, 5]), np.array([1, 0]), k=5)  # 1 of 1, or 1 of 2
+        0.75
+    """
+    every = 0
+    last = -1
+    for level in range(len(totals)):
+        every += relevants[level]
+        if relevants[level] > 0:
+            last = level
+    if last < 0:
+        return 0.0
+    before = 0
+    for level in range(last):
+        before += totals[level]
+    size = totals[last]
+    relevant = relevants[last]
+    early = 0.0  # the probability that all stand before place k
+    found = 0.0
+    weight = relevant / size
+    for place in range(size, relevant - 1, -1):
+        if before + place < k:
+            early += weight
+            found += weight * every / (before + place)
+        if place > relevant:
+            weight *= (place - relevant) / (place - 1)
+    hits, _ = expected_hits(totals, relevants, k)
+    return found + (hits - early * every) / k

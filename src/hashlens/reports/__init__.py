@@ -1,5 +1,6 @@
 """Evaluations for people: metrics, plots and a page with results to look at."""
 
 from hashlens.reports.evaluation import write_report
+from hashlens.reports.instance_retrieval import write_instances
 
-__all__ = ["write_report"]
+__all__ = ["write_instances", "write_report"]
