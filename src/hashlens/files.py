@@ -100,13 +100,16 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 
 
 def as_shown(text: object) -> str:
-    """Text that can be written anywhere: bytes of a file's name that are no UTF-8 become �.
+    """Text that can be written anywhere, for names of files may hold anything.
+
+    Bytes that are no UTF-8 become �, and what would command a terminal is spelled out.
 
     Example:
-        >>> as_shown(os.fsdecode(bytes([0x63, 0xE9])))
-        'c�'
+        >>> as_shown(os.fsdecode(bytes([0x63, 0xE9]))), as_shown("a\x1b[31mred")
+        ('c�', 'a\\x1b[31mred')
     """
-    return str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 
 def _umask() -> int:

@@ -24,7 +24,7 @@ from hashlens.cli import (  # noqa: F401
     split,
     taxonomy,
 )
-from hashlens.cli.messages import speak_plainly
+from hashlens.cli.messages import say, speak_plainly
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
 from hashlens.plugins import load_plugins
@@ -80,12 +80,12 @@ def main() -> None:
         load_plugins()
         application()(_arguments(words))
     except BadInput as error:
-        print(f"hashlens: {error}", file=sys.stderr)
+        say(f"hashlens: {error}")
     except OSError as error:  # a full disk, a folder without permission, a name that is too long
         if error.strerror is None:
             raise
         where = f"{str(error.filename)[:200]}: " if error.filename else ""
-        print(f"hashlens: {where}{error.strerror}.", file=sys.stderr)
+        say(f"hashlens: {where}{error.strerror}.")
     else:
         return
     sys.exit(2)

@@ -8,7 +8,15 @@ import sys
 import warnings
 from datetime import datetime
 
+from hashlens.files import as_shown
+
 log = logging.getLogger("hashlens")
+
+
+def say(text: str) -> None:
+    """A text on standard error, if that is open."""
+    if sys.stderr is not None:
+        print(as_shown(text), file=sys.stderr)
 
 
 class _PlainHandler(logging.Handler):
@@ -22,7 +30,7 @@ class _PlainHandler(logging.Handler):
         before = "warning: " if record.levelno >= logging.WARNING else ""
         if self._timed:
             before = f"{datetime.fromtimestamp(record.created):%H:%M:%S} " + before
-        print(before + self.format(record), file=sys.stderr)
+        say(before + self.format(record))
 
 
 def speak_plainly(quiet: bool = False, verbose: bool = False) -> None:

@@ -16,7 +16,7 @@ from hashlens.compute.threads import available_threads
 from hashlens.errors import NotFound
 from hashlens.service.problems import Problem
 from hashlens.sources import UnreadableImage, decode
-from hashlens.sources.decoding import Raw, check_size
+from hashlens.sources.decoding import Raw, check_size, opened
 from hashlens.sources.locations import Locations
 
 # What browsers show as it is; everything else goes out as PNG.
@@ -170,7 +170,7 @@ def tile(text: str, size: int) -> bytes:
 def _for_browsers(raw: Raw) -> tuple[bytes, str]:
     if isinstance(raw, bytes):
         try:
-            with Image.open(io.BytesIO(raw)) as image:
+            with opened(raw) as image:
                 check_size(*image.size)
                 if image.format in SHOWN_AS_THEY_ARE:
                     return raw, SHOWN_AS_THEY_ARE[image.format]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +11,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hashlens.catalogue import Catalogue, Hit
 from hashlens.codes.packing import bytes_per_code
 from hashlens.models import Encoder
 from hashlens.service.problems import Problem
 from hashlens.sources import as_source
-from hashlens.sources.decoding import TOO_MANY
+from hashlens.sources.decoding import TOO_MANY, opened
 
 ENCODING_THREADS = 32  # that decode, or wait while a pass of the network takes what several of them brought
 SEARCHING_THREADS = 8
@@ -156,7 +154,7 @@ def shown(text: str) -> str:
 def _pixels(raw: bytes) -> int:
     """Number of pixels that an image file claims; 0 where it is none, which decoding will tell."""
     try:
-        with Image.open(io.BytesIO(raw)) as image:
+        with opened(raw) as image:
             return image.size[0] * image.size[1]
     except Exception:  # whatever a broken header makes Pillow raise, its own limit on pixels too
         return 0

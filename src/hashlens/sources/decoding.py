@@ -18,6 +18,28 @@ TOO_MANY = f"are more than the {MAXIMUM_PIXELS // 10**6} megapixels that are all
 # and threads that each set and restore the filters leave them in disorder.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
+# Others that Pillow knows start programs (EPS runs Ghostscript), or are no pictures that people have.
+FORMATS = (
+    *(
+        "AVIF",
+        "BMP",
+        "DIB",
+        "GIF",
+        "HEIF",
+        "ICO",
+        "JPEG",
+        "JPEG2000",
+        "MPO",
+        "PCX",
+        "PNG",
+        "PPM",
+        "QOI",
+        "SGI",
+        "TGA",
+    ),
+    *("TIFF", "WEBP"),
+)
+
 Raw = bytes | NDArray[np.uint8]
 
 
@@ -63,7 +85,7 @@ def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
     if is_heif(raw) and not reads_heif() and not (reads_avif() and raw[8:11] == b"avi"):
         raise UnreadableImage(f"a HEIC or AVIF image; to read it: {PIP_LINE}")
     try:
-        image = Image.open(io.BytesIO(raw))
+        image = opened(raw)
         check_size(*image.size)
         if shortest_side is not None:
             image.draft(None, (2 * shortest_side, 2 * shortest_side))
@@ -76,6 +98,19 @@ def decode(raw: Raw, shortest_side: int | None = None) -> Image.Image:
         raise UnreadableImage(f"its pixels {TOO_MANY}") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, … on bad data
         raise UnreadableImage(f"damaged or truncated ({error})") from None
+
+
+def opened(raw: bytes) -> Image.Image:
+    """An image file of a kind that we read, its pixels not decoded yet; raises whatever Pillow raises.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> Image.new("RGB", (4, 3)).save(file, "png")
+        >>> opened(file.getvalue()).size
+        (4, 3)
+    """
+    Image.init()
+    return Image.open(io.BytesIO(raw), formats=[name for name in FORMATS if name in Image.OPEN])
 
 
 def check_size(width: int, height: int) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens.errors import BadInput
 
 NO_LABEL = -1
+MOST_CLASSES = 1_000_000  # that are named by their numbers
 
 Labels = NDArray[np.int64] | NDArray[np.bool_]  # (N,) class numbers, or (N, C) multi-hot
 
@@ -171,6 +172,10 @@ def class_names_from(values: NDArray[np.generic], names: Sequence[str] | None, w
         BadInput: a label is below −1 or beyond the names.
     """
     low, high = (int(values.min()), int(values.max())) if values.size else (0, NO_LABEL)
+    if names is None and high >= MOST_CLASSES:
+        raise BadInput(
+            f"{where} has the label {high}; number classes from 0 on, without gaps, or give their names."
+        )
     if names is None:
         names = [str(number) for number in range(high + 1)]
     if low < NO_LABEL or high >= len(names):

@@ -17,6 +17,9 @@ from hashlens.sources.labels import Labels, number_labels
 from hashlens.sources.opener import Opener, is_file_named
 from hashlens.sources.source import Source, identity_of
 
+LARGEST_GROWTH = 20  # times; features hardly compress at all
+ALWAYS_ALLOWED = 1 << 28  # bytes
+
 
 def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
     """Open features.
@@ -32,6 +35,7 @@ def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
     """
     path = Path(path)
     try:
+        _check_growth(path)
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, NpzFile):
             raise ValueError("it holds one array without a name")
@@ -39,6 +43,8 @@ def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
             arrays = {name: file[name] for name in file.files}
     except MemoryError:
         raise BadInput(f"{path} claims to hold more than fits into memory.") from None
+    except BadInput:
+        raise
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"{path} is not a .npz file of plain arrays ({error}).") from None
     if "x" not in arrays:
@@ -59,6 +65,17 @@ def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
 
 
 OPENER = Opener("a .npz file of features", is_file_named(".npz"), open_npz)
+
+
+def _check_growth(path: Path) -> None:
+    """Refuse a small file that would fill the memory."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > LARGEST_GROWTH * path.stat().st_size + ALWAYS_ALLOWED:
+        raise BadInput(
+            f"{path} would grow to {size / 1e9:.1f} GB, over {LARGEST_GROWTH} times its size; save it "
+            "uncompressed, with numpy.savez."
+        )
 
 
 def _labels(arrays: dict[str, NDArray[np.generic]], path: Path) -> tuple[Labels | None, tuple[str, ...]]:
