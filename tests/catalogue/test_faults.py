@@ -218,3 +218,22 @@ def test_searching_while_the_index_changes(tmp_path: Path, model: HashModel) -> 
         thread.join()
     assert not failures
     assert len(catalogue.search(codes, 1000)[0]) == 120
+
+
+@pytest.mark.parametrize(
+    ("planted", "says"),
+    [
+        ("CREATE TRIGGER trap AFTER UPDATE ON properties BEGIN DELETE FROM images; END", "trigger 'trap'"),
+        ("CREATE VIEW spare AS SELECT * FROM images", "view 'spare'"),
+        ("CREATE VIRTUAL TABLE spare USING fts5(text)", "virtual table 'spare'"),
+    ],
+)
+def test_what_others_planted_in_the_database_is_refused_before_it_runs(
+    tmp_path: Path, model: HashModel, planted: str, says: str
+) -> None:
+    Catalogue.create(tmp_path / "index", model).update(source())
+    with sqlite3.connect(tmp_path / "index" / "catalogue.sqlite") as rows:
+        rows.execute(planted)
+    with pytest.raises(BadInput, match=says) as error:
+        Catalogue.open(tmp_path / "index")
+    assert is_one_sentence(error)

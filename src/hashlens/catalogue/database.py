@@ -82,8 +82,11 @@ ALTER TABLE images DROP COLUMN label;
 """
 
 
+TRIGGERS = {"image_added", "image_changed", "image_removed", "content_removed", "content_changed"}
+
+
 class Database:
-    """The database in a file.
+    """The database in a file, which may come from anybody: what its schema could run is switched off or refused.
 
     Raises:
         BadInput: it is not that of a HashLens index, or of a later version.
@@ -92,6 +95,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         with self.connect() as rows:
+            _check_schema(rows, path)
             found = properties(rows)
         if found.get("format") != FORMAT:
             raise BadInput(f"{path} is not the catalogue of a HashLens index.")
@@ -115,6 +119,7 @@ class Database:
         try:
             there = f"{self.path.absolute().as_uri()}?mode=rw"  # or an empty database would be made in its place
             with closing(sqlite3.connect(there, uri=True, timeout=BUSY_SECONDS)) as rows:
+                rows.execute("PRAGMA trusted_schema = OFF")
                 rows.execute("PRAGMA journal_mode = WAL")
                 yield rows
         except sqlite3.DatabaseError as error:
@@ -131,6 +136,15 @@ class Database:
                 rows.execute("UPDATE properties SET value = ? WHERE name = 'version'", (VERSION,))
                 rows.execute("INSERT INTO pending SELECT id FROM images")
             rows.commit()
+
+
+def _check_schema(rows: sqlite3.Connection, path: Path) -> None:
+    """Refuse views, virtual tables and triggers that are not ours, which would run when rows are read or written."""
+    for kind, name, text in rows.execute("SELECT type, name, sql FROM sqlite_schema"):
+        virtual = kind == "table" and str(text).upper().startswith("CREATE VIRTUAL")
+        if kind == "view" or virtual or (kind == "trigger" and name not in TRIGGERS):
+            what = "virtual table" if virtual else kind
+            raise BadInput(f"{path} holds a {what} '{name}' that HashLens did not make; index the images again.")
 
 
 def create(path: Path, facts: dict[str, Any]) -> None:
