@@ -144,7 +144,7 @@ def _check_schema(rows: sqlite3.Connection, path: Path) -> None:
         virtual = kind == "table" and str(text).upper().startswith("CREATE VIRTUAL")
         if kind == "view" or virtual or (kind == "trigger" and name not in TRIGGERS):
             what = "virtual table" if virtual else kind
-            raise BadInput(f"{path} holds a {what} '{name}' that HashLens did not make; index the images again.")
+            raise BadInput(f"{path} holds a {what} '{name}' that is not ours; index the images again.")
 
 
 def create(path: Path, facts: dict[str, Any]) -> None:
