@@ -139,7 +139,7 @@ class Database:
 
 
 def _check_schema(rows: sqlite3.Connection, path: Path) -> None:
-    """Refuse views, virtual tables and triggers that are not ours, which would run when rows are read or written."""
+    """Refuse views, virtual tables and triggers that are not ours: they run when rows are read or written."""
     for kind, name, text in rows.execute("SELECT type, name, sql FROM sqlite_schema"):
         virtual = kind == "table" and str(text).upper().startswith("CREATE VIRTUAL")
         if kind == "view" or virtual or (kind == "trigger" and name not in TRIGGERS):
