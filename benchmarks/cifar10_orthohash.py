@@ -18,18 +18,15 @@ import statistics
 import time
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 import hashlens as hl
 from frozen_features import features_of
 from hashlens.backbones import DEFAULT_BACKBONE
 from hashlens.methods import get_method
 from hashlens.metrics import mean_average_precision
 from hashlens.sources import FeatureArray, Source
+from hashlens.sources.protocols import draw_protocol
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
-QUERIES_PER_CLASS, TRAINING_PER_CLASS = 100, 500
 
 
 def main() -> None:
@@ -67,8 +64,8 @@ def main() -> None:
 def run(images: Source, bits: int, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Train and evaluate once."""
     assert images.labels is not None
-    queries, training = split(images.labels, seed)
-    database = np.setdiff1d(np.arange(len(images)), queries)
+    drawn = draw_protocol(images.labels, seed=seed)
+    training, queries, database = (drawn[part] for part in ("train", "queries", "database"))
     source: Source = images
     if options.mode == "frozen":
         source = _features(images, options.backbone, options.image_size)
@@ -95,17 +92,6 @@ def run(images: Source, bits: int, seed: int, options: argparse.Namespace) -> di
         "training_seconds": trained - started,
         "encoding_seconds": time.perf_counter() - trained,
     }
-
-
-def split(labels: NDArray[np.generic], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of the queries and of the training images."""
-    random = np.random.default_rng(seed)
-    queries, training = [], []
-    for number in np.unique(labels):
-        members = random.permutation(np.flatnonzero(labels == number))
-        queries.append(members[:QUERIES_PER_CLASS])
-        training.append(members[QUERIES_PER_CLASS : QUERIES_PER_CLASS + TRAINING_PER_CLASS])
-    return np.concatenate(queries), np.concatenate(training)
 
 
 @functools.cache

@@ -11,6 +11,8 @@ from hashlens.classes.taxonomy_files import read_taxonomy
 from hashlens.classes.wordnet import wordnet_taxonomy
 from hashlens.errors import BadInput
 
+NAMES_FILE = "class_names.txt"
+
 
 def open_taxonomy(
     what: str | os.PathLike[str], class_names: Sequence[str], senses: Mapping[str, str] | None = None
@@ -19,7 +21,9 @@ def open_taxonomy(
 
     Args:
         what: ``"wordnet"``, ``"folders"`` (the class names are paths, such as ``animals/dog``), or a file for
-            :func:`hashlens.classes.read_taxonomy`, whose roots above none of the classes are left out.
+            :func:`hashlens.classes.read_taxonomy`, whose roots above none of the classes are left out. Where its
+            nodes are numbers and classes are not among them, a ``class_names.txt`` beside it, as Barz and Denzler
+            give it, tells the names: a number and a name in every line.
         class_names: C names; every one is in the taxonomy.
         senses: for WordNet, see :func:`hashlens.classes.wordnet_taxonomy`.
 
@@ -40,13 +44,36 @@ def open_taxonomy(
                 "The classes do not lie in nested folders, so they make no taxonomy; use wordnet or a file."
             )
         return Taxonomy.from_paths(class_names)
-    taxonomy = read_taxonomy(what)
+    taxonomy = _by_names(read_taxonomy(what), Path(what).with_name(NAMES_FILE), class_names)
     for name in class_names:
         try:
             taxonomy.node_of(name)
         except BadInput as error:
             raise BadInput(str(error).replace("the taxonomy", f"the taxonomy {Path(what)}", 1)) from None
     return taxonomy.without_stray_roots(class_names)
+
+
+def _by_names(taxonomy: Taxonomy, path: Path, class_names: Sequence[str]) -> Taxonomy:
+    """The same with the names of classes in place of the numbers that a file of names gives them."""
+    nodes = set(taxonomy.nodes)
+    missing = set(class_names) - nodes
+    if not missing or not path.is_file():
+        return taxonomy
+    try:
+        rows = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read as names of classes ({error}).") from None
+    numbers: dict[str, str] = {}
+    for row in rows:
+        if len(row) == 2 and row[1].strip() in missing and row[0] in nodes:
+            name = row[1].strip()
+            if name in numbers:
+                raise BadInput(f"{path} gives the name '{name}' to both {numbers[name]} and {row[0]}.")
+            numbers[name] = row[0]
+    names = {number: name for name, number in numbers.items()}
+    return Taxonomy.from_edges(
+        [(names.get(parent, parent), names.get(child, child)) for parent, child in taxonomy.edges]
+    )
 
 
 def are_nested(class_names: Sequence[str]) -> bool:

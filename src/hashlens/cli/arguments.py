@@ -13,8 +13,8 @@ SourceName = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A folder of class folders, a .parquet, .csv or .npz file, or digits, fashion-mnist or cifar10; "
-        "with :train, :test or another split at its end.",
+        help="A folder of class folders, a .parquet, .csv or .npz file, or digits, fashion-mnist, cifar10 or "
+        "cifar100; with :train, :test or another split at its end.",
         show_default=False,
     ),
 ]

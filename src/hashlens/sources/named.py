@@ -27,6 +27,18 @@ FASHION_MNIST_CLASSES = (
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
+CIFAR100_CLASSES = (
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl",
+    "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair",
+    "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin",
+    "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard", "lamp",
+    "lawn_mower", "leopard", "lion", "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain",
+    "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear", "pickup_truck",
+    "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket",
+    "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel",
+    "streetcar", "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor",
+    "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
+)  # fmt: skip
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 DEBIAN_FOLDER = Path("usr/share/datasets/fashion-mnist")
 FIRST_TEST_DIGIT = 1437  # the last fifth; scikit-learn's digits come without a split, ordered by writer
@@ -60,6 +72,13 @@ def _cifar10(split: str) -> Arrays:
     from torchvision.datasets import CIFAR10
 
     data = _from_torchvision(CIFAR10, "cifar10", split)
+    return np.asarray(data.data, np.uint8), np.asarray(data.targets, np.int64)
+
+
+def _cifar100(split: str) -> Arrays:
+    from torchvision.datasets import CIFAR100
+
+    data = _from_torchvision(CIFAR100, "cifar100", split)
     return np.asarray(data.data, np.uint8), np.asarray(data.targets, np.int64)
 
 
@@ -142,6 +161,7 @@ NAMED: dict[str, tuple[Callable[[str], Arrays], tuple[str, ...]]] = {
     "digits": (_digits, tuple("0123456789")),
     "fashion-mnist": (_fashion_mnist, FASHION_MNIST_CLASSES),
     "cifar10": (_cifar10, CIFAR10_CLASSES),
+    "cifar100": (_cifar100, CIFAR100_CLASSES),
 }
 
 OPENER = Opener(f"one of {', '.join(NAMED)} (with :train or :test)", NAMED.__contains__, open_named)

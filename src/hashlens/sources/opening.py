@@ -11,7 +11,18 @@ import numpy as np
 
 from hashlens.errors import BadInput
 from hashlens.registry import Registry
-from hashlens.sources import csv_file, folder, image_files, list_file, named, npy, npz, parquet, parquet_folder
+from hashlens.sources import (
+    csv_file,
+    folder,
+    image_files,
+    list_file,
+    named,
+    npy,
+    npz,
+    parquet,
+    parquet_folder,
+    protocols,
+)
 from hashlens.sources.data_frame import is_data_frame, of_data_frame
 from hashlens.sources.feature_array import FeatureArray
 from hashlens.sources.image_array import ImageArray
@@ -28,6 +39,7 @@ adds one is asked before ours, and what is special before what is general."""
 register = OPENERS.register
 
 register("named set")(named.OPENER)
+register("protocol")(protocols.OPENER)
 register("image file")(image_files.OPENER)
 register("folder")(folder.OPENER)
 register("parquet folder")(parquet_folder.OPENER)
@@ -43,7 +55,8 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Sou
 
     Args:
         source: a folder of class folders or of parquet files; a ``.parquet``, ``.csv`` or ``.npz`` file; one
-            image file; a named set (``digits``, ``fashion-mnist``, ``cifar10``); or what else one of
+            image file; a named set (``digits``, ``fashion-mnist``, ``cifar10``,
+            ``cifar100``) or protocol (``cifar10-i``, ``cifar10-ii``); or what else one of
             :data:`OPENERS` recognises; the one that was registered last is asked first. If none does, what follows
             the last colon is the split: of a named set, a sub-folder, the parquet files of that name, or the rows
             with that value in the column ``split``.
