@@ -246,6 +246,7 @@ def test_paper_settings_of_orthohash_are_those_of_the_paper(
     assert settings.learning_rate == rate
     assert settings.backbone_rate == 0.1
     assert settings.weight_decay == 5e-4
+    assert settings.batch_norm_momentum == 0.1
     assert settings.optimizer == "adam"
     assert settings.feature_dropout == 0
     assert settings.hidden_layers == ()

@@ -14,7 +14,9 @@ from hashlens.methods.method import CentreMethod
 from hashlens.methods.settings import OURS, Recipe, TrainingSettings
 from hashlens.objectives import Problem, make_objective
 
-SHC = TrainingSettings(100, 64, 1e-4, 1e-5, "annealing", "rmsprop", backbone_rate=1.0)  # section 4.1
+SHC = TrainingSettings(  # section 4.1
+    100, 64, 1e-4, 1e-5, "annealing", "rmsprop", backbone_rate=1.0, batch_norm_momentum=0.1
+)
 PAPER = Recipe(frozen=SHC, end_to_end=SHC)
 
 

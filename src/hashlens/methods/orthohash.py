@@ -16,8 +16,8 @@ from hashlens.objectives.cosine_softmax import LabelSetLoss
 HashLayerName = Literal["batch-norm", "linear", "bi-half"]
 
 PAPER = Recipe(  # docs/recipes.md has the source of each value
-    frozen=TrainingSettings(10, 256, 1e-3, 5e-4, "two-steps"),
-    end_to_end=TrainingSettings(100, 256, 1e-4, 5e-4, "step"),
+    frozen=TrainingSettings(10, 256, 1e-3, 5e-4, "two-steps", batch_norm_momentum=0.1),
+    end_to_end=TrainingSettings(100, 256, 1e-4, 5e-4, "step", batch_norm_momentum=0.1),
 )
 
 

@@ -27,6 +27,8 @@ class TrainingSettings:
         feature_dropout: share of features set to zero at random.
         hidden_layers: units of the layers between features and hash layer; the papers have none.
         hidden_dropout: share of their outputs set to zero at random.
+        batch_norm_momentum: of the running statistics behind the backbone; ``None`` for one that forgets where they
+            started within an epoch, however few its steps.
 
     Example:
         >>> TrainingSettings(10, 256, learning_rate=1e-3, weight_decay=5e-4, schedule="step").optimizer
@@ -43,6 +45,7 @@ class TrainingSettings:
     feature_dropout: float = 0.0
     hidden_layers: tuple[int, ...] = ()
     hidden_dropout: float = 0.0
+    batch_norm_momentum: float | None = None
 
 
 @dataclass(frozen=True)

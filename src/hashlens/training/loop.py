@@ -100,7 +100,7 @@ def train(
     batches = items.training_batches(order, settings.batch_size)
     share = _equal_share(len(items.held_out), fabric)
     held_out = items.batches(items.held_out[share])
-    _speed_up_batch_norm(network, len(batches))
+    _set_momentum(network, settings.batch_norm_momentum, len(batches))
     both = NetworkLoss(network, objective)
     model, optimizer = fabric.setup(both, _optimizer(network, objective, settings))
     rates, factor = [group["lr"] for group in optimizer.param_groups], SCHEDULES[settings.schedule]
@@ -190,9 +190,9 @@ def _of_all(fabric: Fabric, tensor: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def _speed_up_batch_norm(network: HashNetwork, steps: int) -> None:
+def _set_momentum(network: HashNetwork, momentum: float | None, steps: int) -> None:
     """With few steps in an epoch, running statistics would hold on to what they were initialised with."""
-    momentum = max(1 - REMEMBERED ** (1 / steps), BATCH_NORM_MOMENTUM)
+    momentum = momentum or max(1 - REMEMBERED ** (1 / steps), BATCH_NORM_MOMENTUM)
     for part in (network.hidden_layers, network.hash_layer):
         for module in part.modules():
             if isinstance(module, nn.BatchNorm1d):
