@@ -19,7 +19,10 @@ from hashlens.errors import BadInput
 from refusals import is_one_sentence, wrong_requests
 
 # How each engine is opened for a test, from a folder of its own.
-ADDRESSES: dict[str, Callable[[Path], str]] = {"hamming": lambda folder: str(folder / "codes")}
+ADDRESSES: dict[str, Callable[[Path], str]] = {
+    "hamming": lambda folder: str(folder / "codes"),
+    "parquet": lambda folder: str(folder / "codes.parquet"),
+}
 
 
 def test_every_engine_is_tested() -> None:

@@ -1,6 +1,18 @@
 """Which images an index holds, and keeping it up to date."""
 
 from hashlens.catalogue.catalogue import Answers, Catalogue, Changes, Entry, Hit, Ties
+from hashlens.catalogue.copying import Copied, copy_to
 from hashlens.catalogue.duplicates import Duplicates, find_duplicates
 
-__all__ = ["Answers", "Catalogue", "Changes", "Duplicates", "Entry", "Hit", "Ties", "find_duplicates"]
+__all__ = [
+    "Answers",
+    "Catalogue",
+    "Changes",
+    "Copied",
+    "Duplicates",
+    "Entry",
+    "Hit",
+    "Ties",
+    "copy_to",
+    "find_duplicates",
+]

@@ -315,6 +315,11 @@ class Catalogue:
             raise BadInput(f"{self.folder / MODEL_FOLDER} is not the model that encoded the images of this index.")
         return kept
 
+    @property
+    def copy_fingerprint(self) -> str:
+        """Fingerprint of the model in the index, which encoded the images."""
+        return str(self._copy_fingerprint or self.model().fingerprint())
+
     def __len__(self) -> int:
         with self._database.connect() as rows:
             return int(rows.execute("SELECT count(*) FROM images").fetchone()[0])

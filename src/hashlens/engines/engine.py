@@ -128,7 +128,8 @@ def open_engine(address: str | os.PathLike[str], bits: int | None = None) -> Sea
 
     Args:
         address: ``SCHEME:REST``, where ``SCHEME`` is in :data:`ENGINES` and ``REST`` is what that engine makes of
-            it; a path without a scheme is a folder that :meth:`hashlens.engines.HammingIndex.save` wrote.
+            it; a file that ends in ``.SCHEME``; any other path is a folder that
+            :meth:`hashlens.engines.HammingIndex.save` wrote.
         bits: code length K, for an engine that holds nothing yet.
 
     Raises:
@@ -147,4 +148,7 @@ def open_engine(address: str | os.PathLike[str], bits: int | None = None) -> Sea
         return ENGINES[scheme](rest, bits)
     if colon and not Path(text).exists() and "://" in text:
         raise BadInput(f"There is no engine '{scheme}'; use a folder or one of {', '.join(ENGINES)}.")
+    suffix = Path(text).suffix.removeprefix(".")
+    if suffix in ENGINES and not Path(text).is_dir():
+        return ENGINES[suffix](text, bits)
     return ENGINES["hamming"](text, bits)

@@ -1,0 +1,152 @@
+"""An index copied to a file: what arrives, what a second copy does, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import hashlens as hl
+from hashlens.catalogue import Catalogue, copy_to
+from hashlens.cli import main
+from hashlens.engines import Rows, Table
+from hashlens.errors import BadInput
+from refusals import is_one_sentence
+
+BITS = 20  # not whole bytes
+
+
+def features(count: int, seed: int = 0) -> hl.sources.FeatureArray:
+    x = np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
+    return hl.sources.FeatureArray("mine", x, np.arange(count) % 2, ["cat", "dog"])
+
+
+@pytest.fixture(scope="module")
+def model() -> hl.HashModel:
+    return hl.fit(features(60), "orthohash", bits=BITS, epochs=1, device="cpu")
+
+
+@pytest.fixture
+def catalogue(model: hl.HashModel, tmp_path: Path) -> Catalogue:
+    made = Catalogue.create(tmp_path / "index", model)
+    made.update(features(60))
+    return made
+
+
+def opened(path: Path, bits: int | None = BITS) -> Table:
+    table = hl.engines.open(path, bits)
+    assert isinstance(table, Table)
+    return table
+
+
+def assert_same(table: Table, catalogue: Catalogue) -> None:
+    (ids, codes), *more = catalogue.codes()
+    assert not more and len(table) == len(ids)
+    rows = table.rows(ids)
+    known = catalogue.entries(ids.tolist())
+    np.testing.assert_array_equal(rows.codes, codes)
+    assert rows.paths == [one.path for one in known]
+    assert rows.labels == [one.labels for one in known]
+
+
+def test_a_copy_holds_the_index_and_follows_it(catalogue: Catalogue, tmp_path: Path) -> None:
+    path = tmp_path / "codes.parquet"
+    first = copy_to(catalogue, opened(path))
+    assert (first.added, first.changed, first.removed, first.unchanged) == (60, 0, 0, 0)
+    assert (first.recall, first.sample) == (1.0, 60)
+    assert_same(opened(path, None), catalogue)
+
+    table = opened(path)
+    rows = table.rows(table.search(np.zeros((1, 3), np.uint8), 4)[1][0])
+    table.put(Rows(rows.ids[:2], rows.codes[:2] ^ 128, rows.paths[:2], rows.labels[:2]))  # two other codes
+    table.put(Rows(rows.ids[2:3], rows.codes[2:3], rows.paths[2:3], [("bird",)]))  # another label
+    table.put(Rows(np.array([10**9]), rows.codes[:1], ["gone"], [()]))  # an image that there is no more
+    table.remove(rows.ids[3:])
+    table.flush()
+    second = copy_to(catalogue, opened(path))
+    assert (second.added, second.changed, second.removed, second.unchanged) == (1, 3, 1, 56)
+    assert_same(opened(path), catalogue)
+    third = copy_to(catalogue, opened(path))
+    assert (third.added, third.changed, third.removed, third.unchanged) == (0, 0, 0, 60)
+
+
+def test_duckdb_computes_the_same_distances(catalogue: Catalogue, tmp_path: Path) -> None:
+    path = tmp_path / "codes.parquet"
+    copy_to(catalogue, opened(path))
+    document = (Path(__file__).parents[2] / "docs" / "engines.md").read_text(encoding="utf-8")
+    statement = document.split("```sql\n")[1].split("```")[0].replace("codes.parquet", str(path))
+    found = duckdb.sql(statement).fetchall()
+    distances, ids = catalogue.engine().search(catalogue.entries([1])[0].code, 10)
+    assert [(one, distance) for one, _, distance in found] == list(
+        zip(ids[0].tolist(), distances[0].tolist(), strict=True)
+    )
+
+
+def test_the_command_copies_and_says_what_is_found(
+    catalogue: Catalogue, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "codes.parquet"
+    assert run("copy", catalogue.folder, path) == 0
+    assert capsys.readouterr().out == "recall@10 of 60 images, against exact search: 1.0000\n"
+    assert_same(opened(path), catalogue)
+    assert run("copy", catalogue.folder, tmp_path / "codes") == 2
+
+
+def run(*arguments: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["hashlens", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+def test_what_cannot_be_copied_to_is_refused_and_stays(catalogue: Catalogue, tmp_path: Path) -> None:
+    path = tmp_path / "codes.parquet"
+    table = opened(path)
+    table.add(np.zeros((1, 3), np.uint8), [1])
+    table.belong_to("another model")
+    table.flush()
+    before = path.read_bytes()
+
+    foreign = tmp_path / "foreign.parquet"
+    pq.write_table(pa.table({"id": [1], "code": [b"abc"], "path": ["x"], "labels": [["y"]]}), foreign)
+    cut = tmp_path / "cut.parquet"
+    cut.write_bytes(before[:-20])
+    for wrong in (
+        lambda: copy_to(catalogue, opened(path)),
+        lambda: opened(path, 64),
+        lambda: opened(foreign),
+        lambda: opened(cut),
+        lambda: opened(tmp_path / "nothing.parquet", None),
+        lambda: opened(tmp_path / "nowhere" / "codes.parquet"),
+    ):
+        with pytest.raises(BadInput) as error:
+            wrong()
+        assert is_one_sentence(error)
+    assert path.read_bytes() == before
+
+
+def test_a_table_that_is_damaged_inside_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "codes.parquet"
+    table = opened(path)
+    table.add(np.zeros((2, 3), np.uint8), [1, 2])
+    table.flush()
+    good = pq.read_table(path)
+    for column, values in (
+        ("code", pa.array([b"abcd", b"efgh"], pa.binary(4))),
+        ("code", pa.array([b"abc", None], pa.binary(3))),
+        ("id", pa.array(["1", "2"])),
+        ("id", pa.array([1, None], pa.int64())),
+        ("id", pa.array([1, 1], pa.int64())),
+    ):
+        bad = good.set_column(good.column_names.index(column), column, values)
+        pq.write_table(bad, path)
+        with pytest.raises(BadInput) as error:
+            opened(path)
+        assert is_one_sentence(error)
