@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hashlens as hl
-from hashlens.catalogue import Catalogue, copy_to
+from hashlens.catalogue import Catalogue, copy_to, search_table
 from hashlens.cli import main
 from hashlens.engines import Rows, Table
 from hashlens.errors import BadInput
@@ -150,3 +151,37 @@ def test_a_table_that_is_damaged_inside_is_refused(tmp_path: Path) -> None:
         with pytest.raises(BadInput) as error:
             opened(path)
         assert is_one_sentence(error)
+
+
+def test_a_search_in_the_copy_finds_what_the_index_finds(catalogue: Catalogue, tmp_path: Path) -> None:
+    path = tmp_path / "codes.parquet"
+    copy_to(catalogue, opened(path))
+    table, model, queries = opened(path, None), catalogue.model(), [features(5, seed=1)]
+    for labels in ((), ("dog",), ("cat", "dog")):
+        found = search_table(table, model, queries, 7, labels)
+        expected = catalogue.search_images(queries, 7, labels, rescore=False)
+        assert found.answers == expected.answers and len(found.answers) == 5
+        assert found.ties == expected.ties
+    other = hl.fit(features(60, seed=2), "orthohash", bits=BITS, epochs=1, device="cpu")
+    for wrong in (
+        lambda: search_table(table, model, queries, 7, ["bird"]),
+        lambda: search_table(table, other, queries),
+    ):
+        with pytest.raises(BadInput) as error:
+            wrong()
+        assert is_one_sentence(error)
+
+
+def test_the_command_searches_in_the_copy(
+    catalogue: Catalogue, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, query = tmp_path / "codes.parquet", tmp_path / "query.npy"
+    copy_to(catalogue, opened(path))
+    x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    np.save(query, x[:2])
+    model = catalogue.folder / "model"
+    assert run("search", path, query, "--model", model, "-k", 3, "--json") == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert [answer["results"][0]["distance"] for answer in answers] == [0, 0]
+    assert run("search", path, query, "--model", model, "--html", tmp_path / "page.html") == 2
+    assert run("search", catalogue.folder / "codes-1", query, "--model", model) == 2

@@ -3,6 +3,7 @@
 from hashlens.catalogue.catalogue import Answers, Catalogue, Changes, Entry, Hit, Ties
 from hashlens.catalogue.copying import Copied, copy_to
 from hashlens.catalogue.duplicates import Duplicates, find_duplicates
+from hashlens.catalogue.table_search import search_table
 
 __all__ = [
     "Answers",
@@ -15,4 +16,5 @@ __all__ = [
     "Ties",
     "copy_to",
     "find_duplicates",
+    "search_table",
 ]

@@ -9,7 +9,6 @@ import typer
 
 from hashlens.cli.messages import log
 from hashlens.cli.verbs import VERBS
-from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
 
 
@@ -23,10 +22,7 @@ def copy(
     from hashlens.catalogue import Catalogue, copy_to
 
     catalogue = Catalogue.open(index)
-    target = engines.open(table, catalogue.bits)
-    if not isinstance(target, engines.Table):
-        raise BadInput(f"{table} keeps codes alone, without paths and labels; name a file such as codes.parquet.")
-    done = copy_to(catalogue, target, progress=progress_bar)
+    done = copy_to(catalogue, engines.opened_table(table, catalogue.bits), progress=progress_bar)
     log.info(
         "%s: %s added, %s changed, %s removed, %s unchanged.",
         table, f"{done.added:,}", f"{done.changed:,}", f"{done.removed:,}", f"{done.unchanged:,}",

@@ -17,10 +17,17 @@ from hashlens.errors import BadInput
 
 @VERBS.register("search")
 def search(
-    index: Annotated[Path, typer.Argument(metavar="INDEX", help="A folder written by hashlens index.")],
+    index: Annotated[
+        str,
+        typer.Argument(metavar="INDEX", help="A folder written by hashlens index, or a table of hashlens copy."),
+    ],
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE...", help="Images to search with, or whole sources.")
     ],
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="What encodes the images, to search in a table, such as INDEX/model."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="Results for each image.")] = 10,
     labels: Annotated[
         list[str] | None,
@@ -44,13 +51,22 @@ def search(
     """Find the images in an index that are most like the given ones."""
     if k < 1:
         raise BadInput(f"-k is {k}; ask for at least one result.")
-    from hashlens.catalogue import Catalogue
+    if model is not None and (html is not None or show):
+        raise BadInput("A table does not know whether pictures have changed; leave --html and --open out.")
+    from hashlens.catalogue import Catalogue, search_table
+    from hashlens.engines import opened_table
     from hashlens.sources import open_source
     from hashlens.sources.reading import tell_skipped
 
     sources = [open_source(image) for image in images]
-    catalogue = Catalogue.open(index)
-    found = catalogue.search_images(sources, k, labels or (), device, rescore)
+    catalogue = None
+    if model is None:
+        catalogue = Catalogue.open(index)
+        found = catalogue.search_images(sources, k, labels or (), device, rescore)
+    else:
+        from hashlens.models import HashModel  # and with it PyTorch, which known images need not
+
+        found = search_table(opened_table(index), HashModel.load(model), sources, k, labels or (), device)
     answers = [
         {"query": query, "results": [vars(hit) for hit in hits], "at_largest_distance": ties.images}
         for (query, hits), ties in zip(found.answers, found.ties, strict=True)
@@ -65,7 +81,7 @@ def search(
     tell_skipped(found.skipped)
     if not answers:
         raise BadInput("None of the given images can be read.")
-    if html is not None or show:
+    if catalogue is not None and (html is not None or show):
         from hashlens.reports.results import write_results
 
         page = html or new_page("results.html")

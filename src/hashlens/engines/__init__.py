@@ -4,8 +4,18 @@ from hashlens.engines.engine import ENGINES, SearchEngine
 from hashlens.engines.engine import open_engine as open
 from hashlens.engines.hamming import HammingIndex
 from hashlens.engines.parquet_file import ParquetFile
-from hashlens.engines.table import Rows, Table
+from hashlens.engines.table import Rows, Table, opened_table
 
 register = ENGINES.register
 
-__all__ = ["ENGINES", "HammingIndex", "ParquetFile", "Rows", "SearchEngine", "Table", "open", "register"]
+__all__ = [
+    "ENGINES",
+    "HammingIndex",
+    "ParquetFile",
+    "Rows",
+    "SearchEngine",
+    "Table",
+    "open",
+    "opened_table",
+    "register",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.engines.engine import SearchEngine
+from hashlens.engines.engine import SearchEngine, open_engine
 from hashlens.errors import BadInput
 
 
@@ -88,3 +89,20 @@ class Table(SearchEngine):
                 f"{self} holds codes of another model, which cannot be compared; name a new table for this one."
             )
         self.model = model
+
+
+def opened_table(address: str | os.PathLike[str], bits: int | None = None) -> Table:
+    """Open a table by its address, as :func:`hashlens.engines.open` opens any engine.
+
+    Raises:
+        BadInput: it cannot be opened, or keeps codes alone.
+
+    Example:
+        >>> import hashlens as hl
+        >>> opened_table("never-written.parquet", bits=8).bits
+        8
+    """
+    engine = open_engine(address, bits)
+    if not isinstance(engine, Table):
+        raise BadInput(f"{address} keeps codes alone, without paths and labels; name a file such as codes.parquet.")
+    return engine
