@@ -140,8 +140,9 @@ def test_ids_do_not_wait_for_images_and_too_many_images_are_refused(
 
 
 def test_images_that_arrive_together_go_through_the_network_together(
-    catalogue: hl.Catalogue, monkeypatch: pytest.MonkeyPatch
+    catalogue: hl.Catalogue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("HASHLENS_CACHE", str(tmp_path))  # no other test has seen these images
     sizes: list[int] = []
     torch_run = extraction._torch_run
 
