@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -173,7 +173,7 @@ def test_every_generator_refuses_sizes_that_do_not_exist(generator, classes: int
     assert_one_sentence(refusal)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     name=st.sampled_from(ALONE),
     classes=st.integers(1, 40),
@@ -192,7 +192,7 @@ def test_every_generator_makes_distinct_signs_that_the_seed_decides(
     np.testing.assert_array_equal(codebook, check_codebook(codebook, classes, bits))
 
 
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", [name for name in ALONE if name != "csq"])  # whose rows are balanced
 @pytest.mark.parametrize("bits", [8, 9])
 def test_every_generator_can_use_up_all_codes(name: str, bits: int) -> None:
     codebook = GENERATORS[name](2**bits, bits, 0)
