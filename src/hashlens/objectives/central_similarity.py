@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hashlens.centres import check_codebook
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import register
+from hashlens.objectives.objective import at_least_single, register
 from hashlens.sources.labels import NO_LABEL
 
 
@@ -62,8 +62,7 @@ class CentralSimilarity(nn.Module):
         Returns:
             A scalar in at least single precision, also under autocast.
         """
-        with torch.autocast(codes.device.type, enabled=False):
-            codes = codes if codes.dtype == torch.float64 else codes.float()
+        with at_least_single(codes) as codes:
             centres, labelled = self.centres_of(targets)
             # The probability of the centre's bit. The least that a code which is not quite ±1 can give is ε/4, for
             # numbers just below 1 lie ε/2 apart; a code that is ±1 has lost its gradient in the tanh already.

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from hashlens.errors import BadInput
 from hashlens.objectives.objective import register
+from hashlens.objectives.pairs import has_label, mean_over
 from hashlens.sources.labels import NO_LABEL
 
 
@@ -34,8 +35,7 @@ class Classification(nn.Module):
 
     def __init__(self, classes: int, bits: int) -> None:
         super().__init__()
-        if classes < 2:
-            raise BadInput(f"There are {classes} classes; a classifier needs at least two.")
+        check_classes(classes)
         self.linear = nn.Linear(bits, classes)
 
     def forward(self, codes: Tensor, targets: Tensor) -> Tensor:
@@ -50,6 +50,19 @@ class Classification(nn.Module):
         """
         with torch.autocast(codes.device.type, enabled=False):
             return classification_loss(self.linear(codes.to(self.linear.weight.dtype)), targets)
+
+
+def check_classes(classes: int) -> None:
+    """Refuse fewer classes than a classifier can tell apart.
+
+    Raises:
+        BadInput: there are fewer than two.
+
+    Example:
+        >>> check_classes(2)
+    """
+    if classes < 2:
+        raise BadInput(f"There are {classes} classes; a classifier needs at least two.")
 
 
 def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -67,12 +80,8 @@ def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
         1.3863
     """
     if targets.ndim == 2:
-        marks = targets != 0
-        labelled = marks.any(1)
-        losses = functional.binary_cross_entropy_with_logits(logits, marks.to(logits.dtype), reduction="none").mean(
-            1
-        )
+        marks = (targets != 0).to(logits.dtype)
+        losses = functional.binary_cross_entropy_with_logits(logits, marks, reduction="none").mean(1)
     else:
-        labelled = targets != NO_LABEL
         losses = functional.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="none")
-    return (losses * labelled).sum() / labelled.sum().clamp(min=1)
+    return mean_over(losses, has_label(targets))

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from hashlens.centres import check_codebook
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import register
+from hashlens.objectives.classification import classification_loss
+from hashlens.objectives.objective import at_least_single, register
 from hashlens.objectives.pairs import has_label, mean_over, signs_of
-from hashlens.sources.labels import NO_LABEL
 
 LARGEST_COSINE = 1 - 1e-5  # arccos has an infinite slope at 1
 TAKEN = 0.7  # probability from which a class counts as recognised
@@ -102,8 +102,7 @@ class CosineSoftmax(nn.Module):
         Returns:
             A scalar in at least single precision, also under autocast.
         """
-        with torch.autocast(codes.device.type, enabled=False):
-            codes = codes if codes.dtype == torch.float64 else codes.float()
+        with at_least_single(codes) as codes:
             products = functional.normalize(codes, dim=1) @ self.codebook.to(codes.dtype).T
             cosines = products / math.sqrt(codes.shape[1])  # (B, C)
             logits = margin_logits(cosines, targets, self.scale, self.margin, self.margin_kind)
@@ -169,17 +168,12 @@ def label_loss(logits: Tensor, targets: Tensor, label_set_loss: LabelSetLoss = "
         >>> round(label_loss(torch.zeros(2, 4), torch.tensor([[1, 0, 1, 0], [0, 0, 0, 0]])).item(), 4)  # log 4
         1.3863
     """
-    labelled = has_label(targets)
-    if targets.ndim == 1:
-        losses = functional.cross_entropy(logits, targets, reduction="none", ignore_index=NO_LABEL)
-    elif label_set_loss == "balanced-bce":
-        return balanced_binary_cross_entropy(logits[labelled], targets[labelled] != 0)
-    elif label_set_loss == "bce":
-        marks = (targets != 0).to(logits.dtype)
-        losses = functional.binary_cross_entropy_with_logits(logits, marks, reduction="none").mean(1)
-    else:
-        marks = targets != 0
-        losses = -(functional.log_softmax(logits, dim=1) * marks).sum(1) / marks.sum(1).clamp(min=1)
+    if targets.ndim == 1 or label_set_loss == "bce":
+        return classification_loss(logits, targets)
+    labelled, marks = has_label(targets), targets != 0
+    if label_set_loss == "balanced-bce":
+        return balanced_binary_cross_entropy(logits[labelled], marks[labelled])
+    losses = -(functional.log_softmax(logits, dim=1) * marks).sum(1) / marks.sum(1).clamp(min=1)
     return mean_over(losses, labelled)
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from hashlens.classes import check_class_distances
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import register
+from hashlens.objectives.objective import at_least_single, register
 from hashlens.sources.labels import NO_LABEL
 
 
@@ -74,8 +74,7 @@ class DistanceMatching(nn.Module):
         Returns:
             A scalar in at least single precision, also under autocast; 0 where no pair has a distance.
         """
-        with torch.autocast(codes.device.type, enabled=False):
-            codes = codes if codes.dtype == torch.float64 else codes.float()
+        with at_least_single(codes) as codes:
             with torch.no_grad():
                 wanted, known = self.item_distances(targets)
                 wanted = wanted.to(codes.dtype)

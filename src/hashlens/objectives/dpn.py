@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hashlens.centres import check_codebook
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import register
+from hashlens.objectives.objective import at_least_single, register
 from hashlens.objectives.pairs import has_label, mean_over
 
 
@@ -56,8 +56,7 @@ class DPN(nn.Module):
         Returns:
             A scalar in at least single precision, also under autocast.
         """
-        with torch.autocast(codes.device.type, enabled=False):
-            codes = codes if codes.dtype == torch.float64 else codes.float()
+        with at_least_single(codes) as codes:
             # With the bits of a centre that are +1 and those that are −1 apart, no (B, C, K) array is needed.
             ones = (self.codebook > 0).to(codes.dtype)
             above, below = (self.margin - codes).clamp(min=0), (self.margin + codes).clamp(min=0)

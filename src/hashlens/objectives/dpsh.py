@@ -3,12 +3,11 @@ IJCAI 2016)."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import register
+from hashlens.objectives.objective import at_least_single, register
 from hashlens.objectives.pairs import alike, has_label, mean_over, pairs_of, signs_of
 
 
@@ -51,8 +50,7 @@ class DPSH(nn.Module):
         Returns:
             A scalar in at least single precision, also under autocast.
         """
-        with torch.autocast(codes.device.type, enabled=False):
-            codes = codes if codes.dtype == torch.float64 else codes.float()
+        with at_least_single(codes) as codes:
             halves = codes @ codes.T / 2
             likelihood = -functional.logsigmoid(-halves) - alike(targets) * halves
             rounding = (codes - signs_of(codes)).square().mean(1)

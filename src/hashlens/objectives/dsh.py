@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import register
+from hashlens.objectives.objective import at_least_single, register
 from hashlens.objectives.pairs import alike, mean_over, pairs_of
 
 
@@ -56,8 +56,7 @@ class DSH(nn.Module):
         Returns:
             A scalar in at least single precision, also under autocast.
         """
-        with torch.autocast(codes.device.type, enabled=False):
-            codes = codes if codes.dtype == torch.float64 else codes.float()
+        with at_least_single(codes) as codes:
             squares = codes.square().sum(1)
             distances = squares[:, None] + squares - 2 * codes @ codes.T
             contrast = torch.where(alike(targets), distances, (self.margin - distances).clamp(min=0)) / 2

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import register
+from hashlens.objectives.objective import at_least_single, register
 from hashlens.objectives.pairs import alike, has_label, signs_of
 
 
@@ -54,8 +54,7 @@ class DTSH(nn.Module):
         Returns:
             A scalar in at least single precision, also under autocast; 0 where there are no triplets.
         """
-        with torch.autocast(codes.device.type, enabled=False):
-            codes = codes if codes.dtype == torch.float64 else codes.float()
+        with at_least_single(codes) as codes:
             halves = codes @ codes.T / 2
             same, labelled = alike(targets), has_label(targets)
             asked, near = torch.nonzero(same & ~torch.eye(len(codes), dtype=torch.bool, device=codes.device)).T

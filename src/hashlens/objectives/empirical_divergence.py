@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import register
+from hashlens.objectives.objective import at_least_single, register
 
 EPSILON = 1e-6  # a distance that counts as zero
 
@@ -66,8 +66,7 @@ class EmpiricalDivergence(nn.Module):
         """
         reference = np.random.default_rng((self.seed, int(self.calls))).beta(self.alpha, self.beta, codes.shape)
         self.calls += 1
-        with torch.autocast(codes.device.type, enabled=False):
-            codes = codes if codes.dtype == torch.float64 else codes.float()
+        with at_least_single(codes) as codes:
             return nearest_neighbour_divergence(codes, torch.from_numpy(reference).to(codes))
 
 

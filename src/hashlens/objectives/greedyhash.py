@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hashlens.errors import BadInput
-from hashlens.objectives.classification import classification_loss
+from hashlens.objectives.classification import check_classes, classification_loss
 from hashlens.objectives.objective import register
 from hashlens.objectives.pairs import has_label, mean_over, signs_of
 
@@ -41,8 +41,7 @@ class GreedyHash(nn.Module):
 
     def __init__(self, classes: int, bits: int, penalty_weight: float = 0.1, penalty_power: float = 3.0) -> None:
         super().__init__()
-        if classes < 2:
-            raise BadInput(f"There are {classes} classes; a classifier needs at least two.")
+        check_classes(classes)
         if not penalty_weight >= 0 or not penalty_power > 0:
             raise BadInput(
                 f"The penalty weight is {penalty_weight} and its power {penalty_power}; "

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import register
+from hashlens.objectives.objective import at_least_single, register
 from hashlens.objectives.pairs import alike, mean_over, pairs_of, shared_labels
 
 
@@ -66,8 +66,7 @@ class HashNet(nn.Module):
         Returns:
             A scalar in at least single precision, also under autocast.
         """
-        with torch.autocast(codes.device.type, enabled=False):
-            codes = codes if codes.dtype == torch.float64 else codes.float()
+        with at_least_single(codes) as codes:
             bits = torch.tanh(self.slope * codes)
             logits = self.steepness * (bits @ bits.T)
             same, pairs = alike(targets), pairs_of(targets)

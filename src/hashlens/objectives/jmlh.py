@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hashlens.errors import BadInput
-from hashlens.objectives.classification import classification_loss
+from hashlens.objectives.classification import check_classes, classification_loss
 from hashlens.objectives.objective import register
 from hashlens.objectives.pairs import has_label, mean_over
 
@@ -41,8 +41,7 @@ class JMLH(nn.Module):
 
     def __init__(self, classes: int, bits: int, divergence_weight: float = 0.1, seed: int = 0) -> None:
         super().__init__()
-        if classes < 2:
-            raise BadInput(f"There are {classes} classes; a classifier needs at least two.")
+        check_classes(classes)
         if not divergence_weight >= 0:
             raise BadInput(f"The divergence weight is {divergence_weight}; it must be 0 or more.")
         self.divergence_weight = divergence_weight

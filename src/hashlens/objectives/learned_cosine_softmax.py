@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hashlens.errors import BadInput
+from hashlens.objectives.classification import check_classes
 from hashlens.objectives.cosine_softmax import LabelSetLoss, check_margin, label_loss, margin_logits, resolve_scale
 from hashlens.objectives.objective import register
 
@@ -45,8 +45,7 @@ class LearnedCosineSoftmax(nn.Module):
         label_set_loss: LabelSetLoss = "softmax",
     ) -> None:
         super().__init__()
-        if classes < 2:
-            raise BadInput(f"There are {classes} classes; a classifier needs at least two.")
+        check_classes(classes)
         check_margin(margin, margin_kind)
         self.scale = resolve_scale(scale, classes, bits)
         self.margin, self.margin_kind, self.label_set_loss = margin, margin_kind, label_set_loss

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from hashlens.errors import BadInput
 from hashlens.objectives.problem import Problem
@@ -106,6 +108,19 @@ def maker_of(objective: str | ObjectiveMaker) -> ObjectiveMaker:
 def name_of(objective: str | ObjectiveMaker) -> str:
     """What to call an objective in a message."""
     return objective if isinstance(objective, str) else getattr(objective, "__name__", repr(objective))
+
+
+@contextmanager
+def at_least_single(codes: Tensor) -> Iterator[Tensor]:
+    """Codes in single precision, or double if they are so already, and no autocast while the block lasts.
+
+    Example:
+        >>> with at_least_single(torch.ones(2, 8, dtype=torch.bfloat16)) as codes:
+        ...     codes.dtype
+        torch.float32
+    """
+    with torch.autocast(codes.device.type, enabled=False):
+        yield codes if codes.dtype == torch.float64 else codes.float()
 
 
 def announce_epoch(objective: nn.Module, progress: float) -> None:
