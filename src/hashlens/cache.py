@@ -26,15 +26,17 @@ class CacheEntry:
         kind: ``features`` of images, networks as ``onnx`` takes them, or ``datasets`` that were downloaded.
         path: a file or a folder.
         size: in bytes.
+        changed: when, in seconds since 1970.
 
     Example:
-        >>> CacheEntry("features", Path("features/0123.sqlite"), 4096).size
+        >>> CacheEntry("features", Path("features/0123.sqlite"), 4096, 1.8e9).size
         4096
     """
 
     kind: str
     path: Path
     size: int
+    changed: float
 
 
 def cache_folder() -> Path:
@@ -107,8 +109,8 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * UNITS[found[2]])
 
 
-def cache_entries() -> list[CacheEntry]:
-    """What the cache holds, the largest first.
+def cache_entries(*kinds: str) -> list[CacheEntry]:
+    """What the cache holds of some kinds, or of all of them, the largest first.
 
     Example:
         >>> import tempfile
@@ -118,13 +120,16 @@ def cache_entries() -> list[CacheEntry]:
         []
     """
     found = []
-    for kind in KINDS:
+    for kind in kinds or KINDS:
         folder = cache_folder() / kind
         if not folder.is_dir():
             continue
         for path in folder.iterdir():
             if not path.name.endswith(DATABASE_PARTS):
-                found.append(CacheEntry(kind, path, sum(_size(part) for part in _parts(path))))
+                states = [_state(part) for part in _parts(path)]
+                found.append(
+                    CacheEntry(kind, path, sum(size for size, _ in states), max(time for _, time in states))
+                )
     return sorted(found, key=lambda entry: (-entry.size, entry.path))
 
 
@@ -148,10 +153,9 @@ def clear_cache(*kinds: str) -> int:
         if kind not in KINDS:
             raise BadInput(f"The cache has no '{kind}'; it has {', '.join(KINDS)}.")
     freed = 0
-    for entry in cache_entries():
-        if not kinds or entry.kind in kinds:
-            freed += entry.size
-            remove_entry(entry.path)
+    for entry in cache_entries(*kinds):
+        freed += entry.size
+        remove_entry(entry.path)
     return freed
 
 
@@ -172,10 +176,12 @@ def _parts(path: Path) -> list[Path]:
     return [path, *(path.with_name(f"{path.name}{suffix}") for suffix in DATABASE_PARTS)]
 
 
-def _size(path: Path) -> int:
+def _state(path: Path) -> tuple[int, float]:
+    """Size, and time of the last change; 0 for both where there is nothing."""
     try:
+        found = path.lstat()
         if path.is_dir():
-            return sum(part.lstat().st_size for part in path.rglob("*"))
-        return path.lstat().st_size
+            return sum(part.lstat().st_size for part in path.rglob("*")), found.st_mtime
+        return found.st_size, found.st_mtime
     except OSError:  # it has gone meanwhile
-        return 0
+        return 0, 0.0

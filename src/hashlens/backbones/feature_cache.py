@@ -8,12 +8,11 @@ import threading
 import time
 import warnings
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.cache import DATABASE_PARTS, cache_entries, cache_folder, cache_limit, remove_entry
+from hashlens.cache import cache_entries, cache_folder, cache_limit, remove_entry
 
 IN_USE = 3600  # seconds; a file that was opened or written since is not removed to make room
 ROOM = 8  # one in so many features goes when there is no room for more
@@ -93,10 +92,10 @@ class FeatureCache:
             self._connection.execute(f"PRAGMA {name}").fetchone()
             for name in ("page_count", "freelist_count", "page_size")
         )
-        others = [entry for entry in cache_entries() if entry.kind == "features" and entry.path != self.path]
+        others = [entry for entry in cache_entries("features") if entry.path != self.path]
         used = (pages - free) * page_size + sum(entry.size for entry in others)
-        for other in sorted(others, key=lambda entry: _last_use(entry.path)):
-            if used <= self._limit or time.time() - _last_use(other.path) < IN_USE:
+        for other in sorted(others, key=lambda entry: entry.changed):
+            if used <= self._limit or time.time() - other.changed < IN_USE:
                 break
             remove_entry(other.path)
             used -= other.size
@@ -115,11 +114,6 @@ class FeatureCache:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
-
-
-def _last_use(path: Path) -> float:
-    files = [path, *(path.with_name(f"{path.name}{suffix}") for suffix in DATABASE_PARTS)]
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
 def _check_damage(error: sqlite3.DatabaseError) -> None:
