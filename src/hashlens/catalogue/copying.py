@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from hashlens.catalogue.catalogue import Catalogue
 from hashlens.engines import Rows, Table
@@ -68,6 +69,7 @@ def copy_to(catalogue: Catalogue, table: Table, seed: int = 0, progress: Progres
         for number, digest in zip(rows.ids.tolist(), _digests(rows), strict=True)
     }
     added = changed = unchanged = 0
+    held: list[NDArray[np.int64]] = []
     with progress("Copying", len(catalogue)) as advance:
         for ids, codes in catalogue.codes():
             entries = {entry.id: entry for entry in catalogue.entries(ids.tolist())}
@@ -79,6 +81,7 @@ def copy_to(catalogue: Catalogue, table: Table, seed: int = 0, progress: Progres
                 [as_shown(one.path) for one in known],
                 [tuple(map(as_shown, one.labels)) for one in known],
             )
+            held.append(rows.ids)
             before = [there.pop(number, None) for number in rows.ids.tolist()]
             differs = np.array([old != new for old, new in zip(before, _digests(rows), strict=True)], np.bool_)
             new = sum(old is None for old in before)
@@ -98,7 +101,7 @@ def copy_to(catalogue: Catalogue, table: Table, seed: int = 0, progress: Progres
     if there:
         table.remove(list(there))
     table.flush()
-    recall, sample = _recall(catalogue, table, seed)
+    recall, sample = _recall(catalogue, table, np.concatenate(held or [np.empty(0, np.int64)]), seed)
     return Copied(added, changed, len(there), unchanged, recall, sample)
 
 
@@ -110,12 +113,11 @@ def _digests(rows: Rows) -> list[bytes]:
     ]
 
 
-def _recall(catalogue: Catalogue, table: Table, seed: int) -> tuple[float, int]:
-    """Share of the nearest that the table finds, and of how many queries."""
-    exact = catalogue.engine()
-    held = np.concatenate([ids for ids, _ in catalogue.codes()] or [np.empty(0, np.int64)])
+def _recall(catalogue: Catalogue, table: Table, held: NDArray[np.int64], seed: int) -> tuple[float, int]:
+    """Share of the nearest that the table finds, and of how many of the images that it holds."""
     if not len(held):
         return float("nan"), 0
+    exact = catalogue.engine()
     chosen = np.sort(np.random.default_rng(seed).choice(held, min(SAMPLE, len(held)), replace=False))
     queries = np.stack([entry.code for entry in catalogue.entries(chosen.tolist())])
     true, _ = exact.search(queries, DEPTH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -82,7 +83,7 @@ ALTER TABLE images DROP COLUMN label;
 """
 
 
-TRIGGERS = {"image_added", "image_changed", "image_removed", "content_removed", "content_changed"}
+_OUR_TRIGGERS = frozenset(re.findall(r"CREATE TRIGGER (?:IF NOT EXISTS )?(\w+)", _LABELS_AND_PENDING + _CONTENTS))
 
 
 class Database:
@@ -142,7 +143,7 @@ def _check_schema(rows: sqlite3.Connection, path: Path) -> None:
     """Refuse views, virtual tables and triggers that are not ours: they run when rows are read or written."""
     for kind, name, text in rows.execute("SELECT type, name, sql FROM sqlite_schema"):
         virtual = kind == "table" and str(text).upper().startswith("CREATE VIRTUAL")
-        if kind == "view" or virtual or (kind == "trigger" and name not in TRIGGERS):
+        if kind == "view" or virtual or (kind == "trigger" and name not in _OUR_TRIGGERS):
             what = "virtual table" if virtual else kind
             raise BadInput(f"{path} holds a {what} '{name}' that is not ours; index the images again.")
 

@@ -31,8 +31,6 @@ def write_duplicates(
         ...     "0 groups" in Path(folder, "page.html").read_text(encoding="utf-8")
         True
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     locations = Locations()
     groups = [
         [
@@ -45,4 +43,4 @@ def write_duplicates(
         "index": str(catalogue.folder), "groups": groups, "radius": found.radius, "unreadable": found.unreadable,
         "made": made_by(command),
     }  # fmt: skip
-    write_html(path, "duplicates.html", content)
+    write_html(Path(path), "duplicates.html", content)

@@ -122,7 +122,8 @@ def made_by(command: str = "", seed: int | None = None) -> dict[str, Any]:
 
 
 def write_html(path: Path, template: str, content: Mapping[str, Any]) -> None:
-    """Fill in a template of this room."""
+    """Fill in a template of this room; the folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(_environment().get_template(template).render(content), encoding="utf-8")
 

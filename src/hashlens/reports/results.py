@@ -31,8 +31,6 @@ def write_results(path: str | os.PathLike[str], catalogue: Catalogue, found: Ans
         ...     page.read_text(encoding="utf-8").count("<img")
         6
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     locations = Locations()
     entries = catalogue.entries([hit.id for _, hits in found.answers for hit in hits])
     fingerprints = {entry.id: entry.fingerprint for entry in entries}
@@ -54,4 +52,4 @@ def write_results(path: str | os.PathLike[str], catalogue: Catalogue, found: Ans
         "index": str(catalogue.folder), "bits": catalogue.bits, "answers": shown, "gone": len(gone),
         "made": made_by(command),
     }  # fmt: skip
-    write_html(path, "results.html", content)
+    write_html(Path(path), "results.html", content)
