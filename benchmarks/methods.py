@@ -50,6 +50,7 @@ from hashlens.methods import (
     OrthoHash,
     Projection,
 )
+from hashlens.metrics.float_ranking import evaluate_features
 from hashlens.metrics.ties import average_precision
 from hashlens.sources import FeatureArray, ImageArray, Source
 
@@ -204,18 +205,10 @@ def compare_unlabelled(benchmark: Benchmark, options: argparse.Namespace) -> Non
 
 
 def cosine_figures(queries: Source, database: Source) -> dict[str, float]:
-    """The same figures for the ranking by cosine, which has no ties."""
+    """The same figures for the ranking by cosine."""
     assert queries.labels is not None and database.labels is not None
-    asked, searched = (
-        side.features() / np.linalg.norm(side.features(), axis=1)[:, None] for side in (queries, database)
-    )
-    ones = np.ones(len(searched), np.int64)
-    sums = np.zeros(3)
-    for feature, label in zip(asked, queries.labels, strict=True):
-        relevant = (database.labels == label)[np.argsort(-(searched @ feature), kind="stable")].astype(np.int64)
-        averages = [average_precision(ones, relevant, k)[0] for k in (100, len(ones))]
-        sums += [relevant[:10].mean(), *averages]
-    return dict(zip(("precision@10", "mAP@100", "mAP@all"), sums / len(asked), strict=True))
+    sides = queries.features(), queries.labels, database.features(), database.labels
+    return dict(evaluate_features(*sides, at=(10, 100, None)))
 
 
 def evaluate(

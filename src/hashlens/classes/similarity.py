@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens.classes.class_matrix import check_class_matrix
 from hashlens.errors import BadInput
 from hashlens.files import read_array
+from hashlens.sources.feature_array import unit_length
 
 WHAT = "class similarity"
 CHUNK = 65_536  # items whose probabilities are in memory at once
@@ -88,8 +89,7 @@ def embedding_similarity(vectors: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(vectors, np.float64)
     if array.ndim != 2 or len(array) < 2 or not np.isfinite(array).all():
         raise BadInput(f"Class vectors must be a finite (C, D) array with C ≥ 2, not one of shape {array.shape}.")
-    centred = array - array.mean(0)
-    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    unit = unit_length(array - array.mean(0))
     return normalize_similarity(unit @ unit.T)
 
 

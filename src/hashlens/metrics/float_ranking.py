@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from hashlens.compute.threads import run_in_threads
 from hashlens.metrics.metric import METRICS, Figure, Groups
+from hashlens.metrics.relevance import relevant_items
 from hashlens.metrics.report import Report
+from hashlens.sources.feature_array import unit_length
 
 PAIRS_AT_ONCE = 1 << 24  # of a query and an item, whose cosines are held together
 DIGITS = 6  # of cosines; what float32 sums say beyond depends on the order of adding, so that copies would not tie
@@ -48,12 +50,12 @@ def evaluate_features(
     """
     count, size = len(query_features), len(database_features) - (left_out is not None)
     columns: dict[str, NDArray[np.float64]] = {}
-    unit = _unit(database_features)
+    unit = unit_length(database_features)
     step = max(1, min(256, PAIRS_AT_ONCE // size))
     for first in range(0, count, step):
         here = slice(first, min(first + step, count))
-        cosines = (_unit(query_features[here]) @ unit.T).round(DIGITS)
-        relevant = _relevant(query_labels[here], database_labels)
+        cosines = (unit_length(query_features[here]) @ unit.T).round(DIGITS)
+        relevant = relevant_items(query_labels[here], database_labels)
         if left_out is not None:
             others = np.arange(size + 1) != left_out[here, None]
             cosines, relevant = (found[others].reshape(-1, size) for found in (cosines, relevant))
@@ -83,14 +85,3 @@ def _groups(cosines: NDArray[np.float32], relevant: NDArray[np.bool_]) -> Groups
 
     run_in_threads(group, [(q, q + 1) for q in range(len(cosines))])
     return Groups(totals, relevants)
-
-
-def _relevant(queries: NDArray[Any], database: NDArray[Any]) -> NDArray[np.bool_]:
-    """(Q, N) whether each item is relevant to each query."""
-    if queries.ndim == 2:
-        return np.asarray(queries.astype(np.float32) @ database.astype(np.float32).T > 0)
-    return np.asarray((queries[:, None] == database) & (queries[:, None] != -1))
-
-
-def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

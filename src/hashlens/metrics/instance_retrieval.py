@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.codes.packing import as_packed
+from hashlens.codes.distances import distances_in_block
+from hashlens.codes.packing import as_packed, to_words
 from hashlens.errors import BadInput
 from hashlens.metrics.report import Report
 from hashlens.metrics.tables import FigureTable
 from hashlens.metrics.ties import precision_to_last, trapezoid_average_precision
+from hashlens.sources.feature_array import unit_length
 
 DEPTHS = (1, 5, 10)
 LISTS = ("easy", "hard", "junk")
@@ -214,22 +216,20 @@ def instance_table(figures: Mapping[str, Any]) -> FigureTable:
 
 
 def _hamming(queries: NDArray[np.uint8], database: NDArray[np.uint8]) -> Iterator[NDArray[Any]]:
-    for query in queries:
-        yield np.bitwise_count(query ^ database).sum(axis=1, dtype=np.int64)
+    words, distances = to_words(database), np.empty(len(database), np.int16)
+    for query in to_words(queries).T:
+        distances_in_block(words, np.ascontiguousarray(query), 0, len(database), distances)
+        yield distances
 
 
 def _cosine(queries: NDArray[Any], database: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Minus the cosine, so that the nearest come first."""
-    unit = _unit(queries)
+    unit = unit_length(queries.astype(np.float64))
     parts = [
-        unit @ _unit(database[first : first + ITEMS_AT_ONCE]).T for first in range(0, len(database), ITEMS_AT_ONCE)
+        unit @ unit_length(database[first : first + ITEMS_AT_ONCE].astype(np.float64)).T
+        for first in range(0, len(database), ITEMS_AT_ONCE)
     ]
     yield from -np.concatenate(parts, axis=1).round(DIGITS) if parts else np.empty((len(queries), 0))
-
-
-def _unit(features: NDArray[Any]) -> NDArray[np.float64]:
-    wide = features.astype(np.float64)
-    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
 
 
 def _names(names: Any, where: str) -> tuple[str, ...]:

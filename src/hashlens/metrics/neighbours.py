@@ -14,6 +14,7 @@ from hashlens.metrics.metric import Groups
 from hashlens.metrics.precision import precisions
 from hashlens.metrics.relevance import relevance
 from hashlens.metrics.report import Report
+from hashlens.sources.feature_array import unit_length
 
 QUERIES_AT_ONCE = 256
 
@@ -61,12 +62,14 @@ def neighbour_recall(
     nothing_known = relevance(np.zeros(len(queries), np.int64), np.zeros(size, np.int64))
     compared = Comparison(queries, database, bits, nothing_known)
     scores = np.empty((len(queries), len(cuts)))
-    unit = _unit(database_features)
+    unit = unit_length(database_features)
     signs, asked = unpack(database, bits).astype(np.float32), unpack(queries, bits).astype(np.float32)
     for first in range(0, len(queries), QUERIES_AT_ONCE):
         last = min(first + QUERIES_AT_ONCE, len(queries))
         totals, _ = compared.histograms(first, last)
-        nearest = np.argsort(-(_unit(query_features[first:last]) @ unit.T), axis=1, kind="stable")[:, : max(cuts)]
+        nearest = np.argsort(-(unit_length(query_features[first:last]) @ unit.T), axis=1, kind="stable")[
+            :, : max(cuts)
+        ]
         for number in range(last - first):
             distances = (bits - signs[nearest[number]] @ asked[first + number]) / 2
             for place, k in enumerate(cuts):
@@ -77,7 +80,3 @@ def neighbour_recall(
     chance = {f"chance@{k}": cut / size for k, cut in zip(at, cuts, strict=True)}
     figures = {name: float(values.mean()) for name, values in per_query.items()}
     return Report({**figures, **chance, "queries": len(queries), "database": size, "bits": bits}, per_query)
-
-
-def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -120,6 +120,24 @@ def relevant_results(query_labels: NDArray[Any], result_labels: NDArray[Any]) ->
     return np.asarray((query_labels[:, None] == result_labels) & (query_labels[:, None] != -1))
 
 
+def relevant_items(query_labels: NDArray[Any], database_labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which items of a database are relevant to which of a few queries.
+
+    Args:
+        query_labels, database_labels: (Q,) and (N,) class numbers, −1 for none, or (Q, C) and (N, C) multi-hot.
+
+    Returns:
+        (Q, N).
+
+    Example:
+        >>> relevant_items(np.array([[True, False]]), np.array([[True, True], [False, True]]))
+        array([[ True, False]])
+    """
+    if query_labels.ndim == 2:  # as a product of matrices, since (Q, N, C) would be too large
+        return np.asarray(query_labels.astype(np.float32) @ database_labels.astype(np.float32).T > 0)
+    return relevant_results(query_labels, database_labels[None])
+
+
 def stable_order(labels: NDArray[Any]) -> NDArray[np.int64]:
     """Like a stable argsort, which numpy does far faster for numbers of 16 bits.
 

@@ -63,10 +63,10 @@ def consecutive_hits(hits_before, rank_before, count):
 
 
 @compiled
-def expected_group_sum(rank_before, hits_before, size, relevant):
+def expected_group_sum(rank_before, hits_before, size, relevant, first=-1):
     """Expected Σ rel(i)·P(i) over one group in random order (McSherry and Najork, ECIR 2008).
 
-    Σ_{t=1..n} (r/n)·(R + 1 + (t − 1)(r − 1)/(n − 1))/(N + t).
+    Σ_{t=1..n} (r/n)·(R + 1 + (t − 1)(r − 1)/(n − 1))/(N + t), or up to t = ``first`` where that is given.
 
     Example:
         One of two items is relevant: it comes first, at precision 1, or second, at precision 1/2.
@@ -76,7 +76,7 @@ def expected_group_sum(rank_before, hits_before, size, relevant):
     """
     if relevant == 0:
         return 0.0
-    reciprocals, weighted = reciprocal_sums(rank_before, size)
+    reciprocals, weighted = reciprocal_sums(rank_before, size if first < 0 else first)
     total = (hits_before + 1) * reciprocals
     if size > 1:
         total += (relevant - 1) / (size - 1) * weighted
@@ -101,12 +101,8 @@ def expected_precision_sum(totals, relevants, k):
         size = totals[level]
         relevant = relevants[level]
         inside = min(size, k - rank)
-        if inside > 0 and relevant > 0:
-            reciprocals, weighted = reciprocal_sums(rank, inside)
-            found = (hits + 1) * reciprocals
-            if size > 1:
-                found += (relevant - 1) / (size - 1) * weighted
-            total += relevant / size * found
+        if inside > 0:
+            total += expected_group_sum(rank, hits, size, relevant, inside)
         rank += size
         hits += relevant
     return total

@@ -14,6 +14,7 @@ from hashlens.metrics import evaluate
 from hashlens.metrics.float_ranking import evaluate_features
 from hashlens.metrics.tables import FigureTable
 from hashlens.models import Encoded
+from hashlens.sources.feature_array import unit_length
 
 FEATURE_BYTES = 1 << 30  # of the database that are held
 MOST_QUERIES, FEWEST_QUERIES = 1000, 100
@@ -156,17 +157,13 @@ def _signs(
     queries: NDArray[np.float32], database: NDArray[np.float32], bits: int, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Both projected on the principal components of some of the database, as the method ``pca-signs`` does."""
-    some = _unit(database[_drawn(random, len(database), PCA_ITEMS)].astype(np.float64))
+    some = unit_length(database[_drawn(random, len(database), PCA_ITEMS)].astype(np.float64))
     mean = some.mean(0)
     length = min(bits, some.shape[1], len(some) - 1)
     directions = PROJECTIONS["pca-signs"].directions(some - mean, max(1, length), 0).astype(np.float32)
     shift = (mean @ directions).astype(np.float32)
-    return _unit(queries) @ directions - shift, _unit(database) @ directions - shift
+    return unit_length(queries) @ directions - shift, unit_length(database) @ directions - shift
 
 
 def _drawn(random: np.random.Generator, count: int, most: int) -> NDArray[np.int64]:
     return np.sort(random.permutation(count)[:most])
-
-
-def _unit(features: NDArray[Any]) -> NDArray[Any]:
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

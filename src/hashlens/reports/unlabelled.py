@@ -35,6 +35,8 @@ def write_neighbours(
     """Figures of :func:`hashlens.metrics.neighbour_recall`, written to a folder; see :func:`write_report`."""
 
     def features_of(source: Source, encoded: Encoded) -> NDArray[np.float32]:
+        if encoded.features is not None:
+            return encoded.features
         chosen = source.select(encoded.items)
         return extract_features(
             chosen, model.backbone, encoding_device(device), not model.finetuned, progress

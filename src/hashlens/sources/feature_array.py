@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +55,16 @@ class FeatureArray(Source):
 
     def location(self, item: int) -> str:
         return f"{self.identity}#{item}"
+
+
+def unit_length(vectors: NDArray[Any]) -> NDArray[Any]:
+    """(N, D) vectors scaled to length 1, whose products are cosines; one of length 0 stays.
+
+    Example:
+        >>> unit_length(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
+    """
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def check_features(features: ArrayLike, where: str) -> NDArray[np.float32]:

@@ -78,7 +78,8 @@ def frozen_items(
     tell_skipped(features.skipped)
     items = usable[features.items]
     division = divide(source, targets, items, lambda: features.values, options, most_held_out)
-    values = features.values[division.kept]
+    whole = len(division.kept) == len(items)
+    values = features.values if whole else features.values[division.kept]  # no copy of what may be gigabytes
     return FrozenItems(
         targets=division.targets,
         training=division.training,

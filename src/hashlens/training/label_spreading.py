@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from hashlens.sources.feature_array import unit_length
 from hashlens.sources.labels import NO_LABEL
 from hashlens.training.targets import Targets
 
@@ -80,8 +81,7 @@ def with_spread_labels(targets: Targets, features: NDArray[np.float32], items: N
 
 def _nearest_by_cosine(features: NDArray[np.float32]) -> sparse.csr_array:
     """(N, N) weights, symmetric."""
-    centred = features - features.mean(0)
-    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    unit = unit_length(features - features.mean(0))
     count = min(NEIGHBOURS, len(unit) - 1)
     rows, columns, weights = [], [], []
     for first in range(0, len(unit), BLOCK):
