@@ -40,7 +40,7 @@ def mds(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]:
     rounding; a centre that another one has too is replaced by a random one.
 
     Args:
-        classes: C, from 2 to 1,000; the time grows with its square.
+        classes: C, from 1 to 1,000; the time grows with its square.
         bits: K, from 8 to 1024.
         seed: decides the start and the first multipliers.
 
@@ -56,9 +56,9 @@ def mds(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]:
         True
     """
     check_size(classes, bits)
-    if not 2 <= classes <= LARGEST_CLASSES:
+    if classes > LARGEST_CLASSES:
         raise BadInput(
-            f"MDS centres are for 2 to {LARGEST_CLASSES:,} classes, not {classes}; maximum-distance takes more."
+            f"MDS centres are for up to {LARGEST_CLASSES:,} classes, not {classes}; maximum-distance takes more."
         )
     random = np.random.default_rng(seed)
     wanted = gilbert_varshamov_distance(classes, bits)
@@ -66,6 +66,8 @@ def mds(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]:
         start = csq(classes, bits, seed) if bits & (bits - 1) == 0 else bernoulli(classes, bits, seed)
     except BadInput:
         start = bernoulli(classes, bits, seed)
+    if classes == 1:
+        return start
     codes = start.astype(np.float64)
     best, best_score = codes.copy(), -math.inf
     for _ in range(SWEEPS):

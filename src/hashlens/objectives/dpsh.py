@@ -30,6 +30,7 @@ class DPSH(nn.Module):
     Example:
         Two codes of 8 bits that agree, of the same class: Θ = 4, so log(1 + e^−4).
 
+        >>> import torch
         >>> round(DPSH()(torch.ones(2, 8), torch.tensor([1, 1])).item(), 4)
         0.0181
     """
