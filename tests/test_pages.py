@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import hashlens as hl
+from hashlens.cli import application
 from test_rooms import LEVELS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -68,6 +70,18 @@ def test_codes_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random
     names = run(blocks("index.md")[1], {"hl": hl, **given})
     assert len(names["index"]) == 100
     assert not {0, 1} & set(names["ids"].ravel().tolist())
+
+
+def test_methods_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run(blocks("comparing.md")[0], {"hl": hl})
+    assert len(names["found"].runs) == 4
+    page = (DOCS / "comparing.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^    hashlens (compare .*)", page, re.MULTILINE)
+    Path("compared").rename("in python")
+    done = CliRunner().invoke(application(), [*command.replace("0,1,2", "0").split(), "--epochs", "1"])
+    assert done.exit_code == 0 and "features" in done.stdout
+    assert {"table.csv", "table.md", "table.tex", "runs"} <= {path.name for path in Path("compared").iterdir()}
 
 
 def test_reports_are_compared(random: np.random.Generator) -> None:

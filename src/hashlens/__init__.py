@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hashlens.metrics import evaluate
     from hashlens.models import HashModel
     from hashlens.progress import progress_bar
+    from hashlens.reports import compare
     from hashlens.sources import open_source
     from hashlens.training import fit
     from hashlens.training.hash_encoder import HashEncoder
@@ -26,6 +27,7 @@ _HOMES = {
     "HammingIndex": "hashlens.engines",
     "HashEncoder": "hashlens.training.hash_encoder",
     "HashModel": "hashlens.models",
+    "compare": "hashlens.reports",
     "evaluate": "hashlens.metrics",
     "fit": "hashlens.training",
     "open_source": "hashlens.sources",
@@ -47,6 +49,7 @@ __all__ = [
     "classes",
     "cli",
     "codes",
+    "compare",
     "engines",
     "evaluate",
     "fit",

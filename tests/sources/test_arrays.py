@@ -90,3 +90,9 @@ def test_fit_refuses_labels_twice_and_numbers_that_are_none() -> None:
         hl.fit(X, Y, labels=Y)
     with pytest.raises(BadInput, match="labels as"):
         hl.fit(X, np.linspace(0.1, 0.9, len(X)))
+
+
+def test_some_of_the_items_that_were_given_labels_keep_these() -> None:
+    given = hl.open_source("digits:test").select([5, 6, 7]).with_labels(["cat", "dog", "cat"])
+    some = given.select([1, 2])
+    assert [some.label_names(item) for item in range(2)] == [["dog"], ["cat"]]

@@ -12,6 +12,7 @@ import typer
 from hashlens.cli import (  # noqa: F401
     cache,
     centres,
+    compare,
     copy,
     demo,
     duplicates,

@@ -54,3 +54,34 @@ def pairs(words: list[str] | None, form: str, example: str) -> dict[str, str]:
             raise BadInput(f"'{word}' is not of the form {form}, like {example}.")
         found[name] = value
     return found
+
+
+def depths(text: str) -> list[int | None]:
+    """Ranking depths parted by commas, ``None`` for all.
+
+    Raises:
+        BadInput: one is neither a number from 1 nor "all".
+    """
+    found: list[int | None] = []
+    for word in text.split(","):
+        if word.strip() == "all":
+            found.append(None)
+        elif word.strip().isdecimal() and int(word) > 0:
+            found.append(int(word))
+        else:
+            raise BadInput(f"'{word}' is not a ranking depth; use numbers from 1, or all, as in 100,1000,all.")
+    return found
+
+
+def layer_sizes(text: str | None) -> tuple[int, ...] | None:
+    """Units of hidden layers parted by commas; () for none.
+
+    Raises:
+        BadInput: one is not a number from 1.
+    """
+    if text is None or text == "none":
+        return None if text is None else ()
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise BadInput(f"'{text}' are no hidden layers; give their units, as in 1024,512, or none.")
+    return tuple(int(word) for word in words)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashlens.cli.arguments import EncodingDevice, Relations
+from hashlens.cli.arguments import EncodingDevice, Relations, depths
 from hashlens.cli.messages import log
 from hashlens.cli.pages import this_command
 from hashlens.cli.tables import print_comparison, print_facts, print_instances, print_metrics
@@ -59,9 +59,9 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure how good a search is: figures as json and csv, plots, and one page with results to look at."""
-    depths = _depths(at) if at else None
+    wanted = depths(at) if at else None
     if judgements is not None:
-        _print_judged(judgements, depths)
+        _print_judged(judgements, wanted)
         return
     if model is None or (queries is None) != leave_one_out or database is None or output is None:
         raise BadInput(
@@ -70,7 +70,7 @@ def evaluate(
     if ground_truth is not None:
         if queries is None or taxonomy is not None:
             raise BadInput("A ground truth goes with --queries, and without a taxonomy.")
-        _evaluate_instances(model, queries, database, ground_truth, output, depths, device)
+        _evaluate_instances(model, queries, database, ground_truth, output, wanted, device)
         return
     from hashlens.sources import open_source
     from hashlens.sources.reading import LISTED
@@ -85,7 +85,7 @@ def evaluate(
         queries=asked,
         database=searched,
         folder=output,
-        at=depths,
+        at=wanted,
         device=device,
         taxonomy=taxonomy,
         seed=seed,
@@ -111,15 +111,15 @@ def _evaluate_instances(
     database: str,
     ground_truth: Path,
     output: Path,
-    depths: list[int | None] | None,
+    at: list[int | None] | None,
     device: str | None,
 ) -> None:
     from hashlens.metrics.instance_retrieval import DEPTHS
     from hashlens.models import HashModel
     from hashlens.reports import write_instances
 
-    given = [k for k in depths or DEPTHS if k is not None]
-    if depths and len(given) < len(depths):
+    given = [k for k in at or DEPTHS if k is not None]
+    if at and len(given) < len(at):
         raise BadInput("Precision over all of a ranking tells nothing; leave 'all' out of the depths.")
     report = write_instances(
         HashModel.load(model),
@@ -137,7 +137,7 @@ def _evaluate_instances(
     log.info("Wrote %s.", output / "metrics.json")
 
 
-def _print_judged(path: Path, depths: list[int | None] | None) -> None:
+def _print_judged(path: Path, at: list[int | None] | None) -> None:
     from hashlens.metrics.judgements import DEPTHS, judged_precision, read_judgements
 
     found = read_judgements(path)
@@ -147,19 +147,7 @@ def _print_judged(path: Path, depths: list[int | None] | None) -> None:
             "judged": f"{len(found):,} results, {sum(one.right for one in found):,} of them right",
             **{
                 name: "nothing judged" if value is None else f"{value:.4f}"
-                for name, value in judged_precision(found, depths or DEPTHS).items()
+                for name, value in judged_precision(found, at or DEPTHS).items()
             },
         }
     )
-
-
-def _depths(text: str) -> list[int | None]:
-    depths: list[int | None] = []
-    for word in text.split(","):
-        if word.strip() == "all":
-            depths.append(None)
-        elif word.strip().isdecimal() and int(word) > 0:
-            depths.append(int(word))
-        else:
-            raise BadInput(f"'{word}' is not a ranking depth; use numbers from 1, or all, as in 100,1000,all.")
-    return depths

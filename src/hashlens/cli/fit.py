@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hashlens.cli.arguments import Relations, SourceName, Split, TrainingDevice, pairs
+from hashlens.cli.arguments import Relations, SourceName, Split, TrainingDevice, layer_sizes, pairs
 from hashlens.cli.messages import log
 from hashlens.cli.verbs import VERBS
-from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
 
 
@@ -150,7 +149,7 @@ def fit(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
-        hidden_layers=_sizes(hidden_layers),
+        hidden_layers=layer_sizes(hidden_layers),
         feature_dropout=feature_dropout,
         spread_labels=spread_labels,
         views=views,
@@ -193,12 +192,3 @@ def fit(
     log.info(f"Saved {output}: {model.training_summary}.")
     if target is not None:  # a model without batch norm cannot adapt, but the training should not be lost for it
         model.adapt(target, device).save(output)
-
-
-def _sizes(text: str | None) -> tuple[int, ...] | None:
-    if text is None or text == "none":
-        return None if text is None else ()
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise BadInput(f"'{text}' are no hidden layers; give their units, as in 1024,512, or none.")
-    return tuple(int(word) for word in words)

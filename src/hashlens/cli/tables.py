@@ -39,6 +39,14 @@ def print_comparison(report: Mapping[str, Any]) -> None:
         print(report["baselines"]["meaning"])
 
 
+def print_compared(tables: Mapping[str, FigureTable], sentences: Iterable[str]) -> None:
+    """A table for each figure of a comparison of methods, and what is to be said of them."""
+    for title, found in tables.items():
+        _print_table(found, title)
+    for sentence in sentences:
+        print(as_shown(sentence))
+
+
 def print_instances(report: Mapping[str, Any]) -> None:
     """The figures of instance retrieval, of codes and of the features that they come from."""
     from hashlens.metrics.instance_retrieval import instance_table

@@ -56,7 +56,7 @@ def draw_plots(
         draw(axes, report)
         axes.set_title(title, loc="left", fontsize=11)
         plots.append(Plot(title, meaning, folder / f"{name}.png"))
-        _save(figure, plots[-1].file)
+        save(figure, plots[-1].file)
     if classes is not None and len(classes[1]) > 1:
         title = "Classes of the first ten results"
         side = max(3.6, 0.16 * len(classes[1]) + 2)
@@ -69,7 +69,7 @@ def draw_plots(
         figure.colorbar(image, ax=axes, label="share")
         meaning = "Where a search goes wrong: dark off the diagonal are classes that are taken for each other."
         plots.append(Plot(title, meaning, folder / "classes.png"))
-        _save(figure, plots[-1].file)
+        save(figure, plots[-1].file)
     return plots
 
 
@@ -103,10 +103,11 @@ def draw_codebook(
         else:
             _name_classes(place, names)
     figure.colorbar(image, ax=list(axes), shrink=0.8)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG file."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +19,10 @@ SPLITS = ("train", "queries", "database")
 
 
 def draw_protocol(
-    labels: NDArray[np.integer], training_per_class: int | None = 500, seed: int = 0
+    labels: NDArray[np.integer],
+    training_per_class: int | None = 500,
+    seed: int = 0,
+    queries_per_class: int = QUERIES_PER_CLASS,
 ) -> dict[str, NDArray[np.int64]]:
     """Draw queries and training images; the database is all that are not queries.
 
@@ -25,9 +31,10 @@ def draw_protocol(
         training_per_class: number of images of each class to train on, drawn from the database; ``None`` for the
             whole database.
         seed: of the draw.
+        queries_per_class: number of queries of each class.
 
     Returns:
-        Positions of ``train``, ``queries`` (100 of each class) and ``database``.
+        Positions of ``train``, ``queries`` and ``database``.
 
     Raises:
         BadInput: a class has too few images.
@@ -41,14 +48,51 @@ def draw_protocol(
     queries, training = [], []
     for number in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == number))
-        if len(members) <= QUERIES_PER_CLASS + (training_per_class or 0):
+        if len(members) <= queries_per_class + (training_per_class or 0):
             raise BadInput(f"Class {number} has {len(members)} images, which are too few for the protocol.")
-        queries.append(members[:QUERIES_PER_CLASS])
-        training.append(members[QUERIES_PER_CLASS:][:training_per_class])
+        queries.append(members[:queries_per_class])
+        training.append(members[queries_per_class:][:training_per_class])
     asked = np.concatenate(queries)
     database = np.setdiff1d(np.arange(len(labels)), asked)
     train = database if training_per_class is None else np.concatenate(training)
     return {"train": train, "queries": asked, "database": database}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Images, and what of them trains, asks and is searched.
+
+    Attributes:
+        images: all of them.
+        draw: from a seed to the positions of each of :data:`SPLITS`.
+
+    Example:
+        >>> import hashlens as hl
+        >>> digits = hl.open_source("digits")
+        >>> protocol = Protocol(digits, lambda seed: draw_protocol(digits.labels, 20, seed, queries_per_class=10))
+        >>> protocol.parts(seed=0)["train"]
+        Selection('digits', 200 items, 10 classes)
+    """
+
+    images: Source
+    draw: Callable[[int], dict[str, NDArray[np.int64]]]
+
+    def parts(self, seed: int) -> dict[str, Source]:
+        """The three sources, as the seed draws them."""
+        return {split: self.images.select(items) for split, items in self.draw(seed).items()}
+
+
+def open_protocol(name: str) -> Protocol:
+    """A protocol by name.
+
+    Raises:
+        BadInput: there is none of that name, or its images cannot be had.
+    """
+    if name not in TRAINING_PER_CLASS:
+        raise BadInput(f"There is no protocol '{name}'; use one of {', '.join(TRAINING_PER_CLASS)}.")
+    images = open_named("cifar10")
+    labels = np.asarray(images.labels, np.int64)
+    return Protocol(images, lambda seed: draw_protocol(labels, TRAINING_PER_CLASS[name], seed))
 
 
 def _open(name: str, split: str | None) -> Source:
@@ -58,9 +102,7 @@ def _open(name: str, split: str | None) -> Source:
             f"{name} has the splits {', '.join(SPLITS)}, drawn by seed 0, or by that after an @ as in "
             f"{name}:train@1, not '{split or ''}'."
         )
-    images = open_named("cifar10")
-    labels = np.asarray(images.labels, np.int64)
-    return images.select(draw_protocol(labels, TRAINING_PER_CLASS[name], int(seed or 0))[part])
+    return open_protocol(name).parts(int(seed or 0))[part]
 
 
 OPENER = Opener(

@@ -159,6 +159,11 @@ class Source(ABC):
         """
         return Selection(self, numbers_of(items, len(self)))
 
+    @property
+    def origin(self) -> tuple[Source, NDArray[np.int64]]:
+        """The source that these items were selected from, and their numbers in it; else itself, and all of them."""
+        return self, np.arange(len(self))
+
     def with_labels(self, labels: ArrayLike, class_names: Sequence[str] = ()) -> Source:
         """The same items with these labels instead of their own, in any form that the constructor takes.
 
@@ -239,7 +244,14 @@ class Selection(Source):
         return self._source.fingerprint(int(self._items[item]))
 
     def select(self, items: ArrayLike) -> Source:
-        return Selection(self._source, self._items[numbers_of(items, len(self))])
+        selected = Selection(self._source, self._items[numbers_of(items, len(self))])
+        if self.labels is not None:  # which may not be those of the source
+            selected.labels, selected.class_names = self.labels[numbers_of(items, len(self))], self.class_names
+        return selected
+
+    @property
+    def origin(self) -> tuple[Source, NDArray[np.int64]]:
+        return self._source, self._items
 
     def vectors(self, column: str) -> NDArray[np.float32]:
         return self._source.vectors(column)[self._items]
