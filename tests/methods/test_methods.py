@@ -250,6 +250,10 @@ def test_paper_settings_of_orthohash_are_those_of_the_paper(
     assert settings.optimizer == "adam"
     assert settings.feature_dropout == 0
     assert settings.hidden_layers == ()
+    assert settings.hash_layer_deviation == 0.01
+    assert not settings.mixed_precision
+    if finetune:
+        assert settings.augmentation == "by-data"
     drops = [epoch for epoch in range(1, epochs) if rate_at(settings, epoch) < rate_at(settings, epoch - 1)]
     assert drops == ([80] if finetune else [4, 7])
     assert [rate_at(settings, epoch) for epoch in (0, *drops)] == pytest.approx(
@@ -265,6 +269,8 @@ def test_paper_settings_of_shc_are_those_of_the_paper(finetune: bool) -> None:
     assert (settings.optimizer, settings.learning_rate, settings.weight_decay) == ("rmsprop", 1e-4, 1e-5)
     assert settings.backbone_rate == 1
     assert settings.hidden_layers == ()
+    assert settings.hash_layer_deviation == 0.01
+    assert not settings.mixed_precision
     assert rate_at(settings, 0) == 1e-4
     assert rate_at(settings, 50) == pytest.approx((1e-4 + 1e-7) / 2)
     assert rate_at(settings, 100) == pytest.approx(1e-7)

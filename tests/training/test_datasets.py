@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from hashlens.backbones import Preprocessing
 from hashlens.sources import ImageArray
+from hashlens.sources.image_list import ImageList
+from hashlens.training import augmentation
 from hashlens.training.datasets import FeatureDataset, PixelDataset, ShuffleByEpoch, keep_batch
 
 PREPROCESSING = Preprocessing(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -29,7 +33,7 @@ def ramps(count: int = 6, side: int = 256) -> ImageArray:
 
 
 def augmented(seed: int = 0) -> PixelDataset:
-    return PixelDataset(ramps(), TARGETS, PREPROCESSING, augment=True, seed=seed)
+    return PixelDataset(ramps(), TARGETS, PREPROCESSING, augmentation="zoom", seed=seed)
 
 
 def drawn(sampler: ShuffleByEpoch, epoch: int) -> list[int]:
@@ -124,7 +128,7 @@ def test_each_epoch_draws_views_anew_and_the_same_seed_draws_the_same() -> None:
 def test_pixels_that_are_not_augmented_are_those_that_the_backbone_sees(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, *size, 3), dtype=np.uint8)
     source = ImageArray("noise", pixels)
-    dataset = PixelDataset(source, torch.arange(3), PREPROCESSING, augment=False)
+    dataset = PixelDataset(source, torch.arange(3), PREPROCESSING, augmentation=None)
     for number in range(9):
         found, target, item = dataset[number]
         assert int(item) == int(target) == number % 3
@@ -195,3 +199,53 @@ def test_the_number_of_workers_changes_no_pixel(workers: int) -> None:
     wanted = batches()
     for found, alone in zip(batches(num_workers=workers, persistent_workers=True), wanted, strict=True):
         torch.testing.assert_close(found, alone, rtol=0, atol=0)
+
+
+def picture(size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8))
+
+
+def test_a_crop_is_a_square_of_the_resized_picture_or_its_mirror_image() -> None:
+    image = picture((80, 60))
+    whole = Preprocessing(round(PREPROCESSING.image_size * 8 / 7), PREPROCESSING.mean, PREPROCESSING.std)(image)
+    side, spare = PREPROCESSING.image_size, whole.shape[1] - PREPROCESSING.image_size
+    squares = {
+        (place, mirrored): square.flip(2) if mirrored else square
+        for place in itertools.product(range(spare + 1), repeat=2)
+        for square in [whole[:, place[0] : place[0] + side, place[1] : place[1] + side]]
+        for mirrored in (False, True)
+    }
+    seen = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        found = augmentation.augmented(image, "crop", PREPROCESSING)
+        seen |= {key for key, square in squares.items() if torch.equal(found, square)}
+    assert len({place for place, _ in seen}) > 5 and {mirrored for _, mirrored in seen} == {False, True}
+
+
+def test_colour_is_changed_by_a_twentieth_and_nothing_is_cropped() -> None:
+    image = picture((40, 40))
+    plain = PREPROCESSING(image).float()
+    kept = changed = 0
+    for seed in range(30):
+        torch.manual_seed(seed)
+        found = augmentation.augmented(image, "colour", PREPROCESSING).float()
+        mirrored = (found - plain.flip(2)).abs().mean() < (found - plain).abs().mean()
+        difference = (found - (plain.flip(2) if mirrored else plain)).abs()
+        assert difference.max() <= 255 * (0.05 + 0.05 * 1.05) + 2
+        kept += int(mirrored)
+        changed += int(difference.max() > 1)
+    assert 5 < kept < 25 and changed > 25
+
+
+def test_resized_crops_have_the_range_of_torchvision() -> None:
+    from torchvision.transforms import v2
+
+    assert augmentation.ZOOM["resized-crop"] == tuple(v2.RandomResizedCrop(8).scale)
+
+
+def test_augmentation_follows_the_data_as_in_the_paper_of_orthohash() -> None:
+    small, large = ImageList([picture((32, 32))]), ImageList([b"", picture((320, 240))])
+    assert augmentation.augmentation_for(small, label_sets=False) == "colour"
+    assert augmentation.augmentation_for(large, label_sets=False) == "resized-crop"
+    assert augmentation.augmentation_for(large, label_sets=True) == "crop"

@@ -159,3 +159,34 @@ def test_the_callers_backbone_is_not_trained() -> None:
     model = fit(images, "orthohash", 16, finetune=True, epochs=1, image_size=32, learning_rate=0.1, device="cpu")
     assert model.backbone is not None
     assert model.backbone.fingerprint() != load_backbone(image_size=32).fingerprint()
+
+
+def test_a_paper_holds_nothing_out_unless_asked_to() -> None:
+    assert [FitOptions(paper=paper).held_out_share for paper in (False, True)] == [0.1, 0.0]
+    assert FitOptions(paper=True, validation=0.2).held_out_share == 0.2
+    random = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    features = (np.eye(4, 16)[labels] + random.normal(size=(400, 16))).astype(np.float32)
+    by_paper = fit(features, "orthohash", labels=labels, bits=16, paper=True, device="cpu")
+    assert (by_paper.training["held_out"], by_paper.training["best_epoch"]) == (0, 10)
+    assert fit(features, "orthohash", labels=labels, bits=16, epochs=1, device="cpu").training["held_out"] == 40
+
+
+@pytest.mark.parametrize("method", ["csq", "orthohash", "orthohash-no-batch-norm"])
+def test_a_paper_starts_its_hash_layer_from_small_normal_numbers(method: str) -> None:
+    labels = np.arange(300) % 3
+    features = np.random.default_rng(0).normal(size=(300, 200)).astype(np.float32)
+    model = fit(
+        features,
+        method,
+        labels=labels,
+        bits=64,
+        paper=True,
+        epochs=1,
+        learning_rate=1e-9,
+        batch_size=300,
+        device="cpu",
+    )
+    linear = model.network.hash_layer.linear
+    assert linear.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert linear.bias is None or linear.bias.abs().max().item() < 1e-5

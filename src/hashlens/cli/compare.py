@@ -98,7 +98,13 @@ def compare(
     paper: Annotated[bool, typer.Option("--paper", help="Train with the papers' settings, not ours.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Instead of the methods'.")] = None,
     feature_dropout: Annotated[float | None, typer.Option(help="Instead of the methods'.")] = None,
-    validation: Annotated[float, typer.Option(help="Share of the images held out to choose the epoch.")] = 0.1,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the images held out to choose the epoch; 0.1 by default, and with --paper 0.",
+            show_default=False,
+        ),
+    ] = None,
     device: TrainingDevice = None,
 ) -> None:
     """Compare methods on the same data, with several code lengths and seeds: tables, plots, and what they tell.

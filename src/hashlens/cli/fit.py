@@ -115,7 +115,13 @@ def fit(
         bool,
         typer.Option("--mirror", help="Codes of an image and its mirror image in one: better, and twice the time."),
     ] = False,
-    validation: Annotated[float, typer.Option(help="Share of the images held out to choose the epoch.")] = 0.1,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the images held out to choose the epoch; 0.1 by default, and with --paper 0.",
+            show_default=False,
+        ),
+    ] = None,
     seed: int = 0,
     device: TrainingDevice = None,
     devices: Annotated[int, typer.Option(help="GPUs to share end-to-end training.")] = 1,

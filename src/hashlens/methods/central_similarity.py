@@ -15,7 +15,16 @@ from hashlens.methods.settings import OURS, Recipe, TrainingSettings
 from hashlens.objectives import Problem, make_objective
 
 SHC = TrainingSettings(  # section 4.1
-    100, 64, 1e-4, 1e-5, "annealing", "rmsprop", backbone_rate=1.0, batch_norm_momentum=0.1
+    100,
+    64,
+    1e-4,
+    1e-5,
+    "annealing",
+    "rmsprop",
+    backbone_rate=1.0,
+    batch_norm_momentum=0.1,
+    hash_layer_deviation=0.01,
+    mixed_precision=False,
 )
 PAPER = Recipe(frozen=SHC, end_to_end=SHC)
 

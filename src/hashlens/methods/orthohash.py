@@ -16,8 +16,20 @@ from hashlens.objectives.cosine_softmax import LabelSetLoss
 HashLayerName = Literal["batch-norm", "linear", "bi-half"]
 
 PAPER = Recipe(  # docs/recipes.md has the source of each value
-    frozen=TrainingSettings(10, 256, 1e-3, 5e-4, "two-steps", batch_norm_momentum=0.1),
-    end_to_end=TrainingSettings(100, 256, 1e-4, 5e-4, "step", batch_norm_momentum=0.1),
+    frozen=TrainingSettings(
+        10, 256, 1e-3, 5e-4, "two-steps", batch_norm_momentum=0.1, hash_layer_deviation=0.01, mixed_precision=False
+    ),
+    end_to_end=TrainingSettings(
+        100,
+        256,
+        1e-4,
+        5e-4,
+        "step",
+        batch_norm_momentum=0.1,
+        hash_layer_deviation=0.01,
+        augmentation="by-data",
+        mixed_precision=False,
+    ),
 )
 
 

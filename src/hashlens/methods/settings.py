@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import torch
 
+Augmentation = Literal["zoom", "resized-crop", "crop", "colour", "by-data"]
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -29,6 +31,13 @@ class TrainingSettings:
         hidden_dropout: share of their outputs set to zero at random.
         batch_norm_momentum: of the running statistics behind the backbone; ``None`` for one that forgets where they
             started within an epoch, however few its steps.
+        hash_layer_deviation: standard deviation of the normal distribution that the hash layer's weights start
+            from, with its bias at 0; ``None`` for the layer's own.
+        augmentation: what is done to images end to end, besides mirroring half of them: ``"zoom"`` crops between a
+            quarter and all of the picture, ``"resized-crop"`` between 8 % and all, ``"crop"`` resizes the shorter
+            side to 8/7 of the network's and crops a square, ``"colour"`` crops nothing and changes brightness and
+            contrast by up to 5 %; ``"by-data"`` takes one of the last three.
+        mixed_precision: whether a GPU computes in half precision end to end, where that is exact enough.
 
     Example:
         >>> TrainingSettings(10, 256, learning_rate=1e-3, weight_decay=5e-4, schedule="step").optimizer
@@ -46,6 +55,9 @@ class TrainingSettings:
     hidden_layers: tuple[int, ...] = ()
     hidden_dropout: float = 0.0
     batch_norm_momentum: float | None = None
+    hash_layer_deviation: float | None = None
+    augmentation: Augmentation = "zoom"
+    mixed_precision: bool = True
 
 
 @dataclass(frozen=True)

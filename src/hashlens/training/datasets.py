@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from hashlens.backbones import Preprocessing
+from hashlens.methods.settings import Augmentation
 from hashlens.sources import Source
+from hashlens.training.augmentation import augmented
 
 Batch = tuple[Tensor, Tensor, Tensor]  # inputs, targets, item numbers
 
@@ -52,35 +54,36 @@ class PixelDataset(Dataset):
 
     Args:
         targets: (N,) or (N, C), one for each item of ``source``.
-        augment: crop at random (between a quarter and all of the picture) and mirror half of the images.
+        augmentation: see :class:`hashlens.methods.TrainingSettings`; ``None`` to show images as they are.
     """
 
     def __init__(
-        self, source: Source, targets: Tensor, preprocessing: Preprocessing, augment: bool, seed: int = 0
+        self,
+        source: Source,
+        targets: Tensor,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation | None,
+        seed: int = 0,
     ) -> None:
         self._source = source
         self._targets = targets
         self._preprocessing = preprocessing
-        self._augment = augment
+        self._augmentation = augmentation
         self._seed = seed
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, number: int) -> Batch:
-        from torchvision.transforms import v2
-
         item = number % len(self)
         size = self._preprocessing.image_size
-        if not self._augment:
+        if self._augmentation is None:
             pixels = self._preprocessing(self._source.image(item, size))
         else:
-            crop = v2.RandomResizedCrop(size, scale=(0.25, 1.0), interpolation=v2.InterpolationMode.BICUBIC)
             image = self._source.image(item, 2 * size)
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed_for(self._seed, number))
-                cropped = v2.RandomHorizontalFlip()(crop(image))
-            pixels = v2.functional.pil_to_tensor(cropped)
+                pixels = augmented(image, self._augmentation, self._preprocessing)
         return pixels, self._targets[item], torch.tensor(item)
 
 

@@ -58,5 +58,5 @@ def divide(
     kept = np.flatnonzero(targets.usable[items])
     values = targets.values[items[kept]]
     own = np.flatnonzero(given[kept])  # a target that was guessed says nothing of how good the guess is
-    held_out = own[hold_out(values[own], options.validation, options.seed, most_held_out)[1]]
+    held_out = own[hold_out(values[own], options.held_out_share, options.seed, most_held_out)[1]]
     return Division(kept, values, np.setdiff1d(np.arange(len(kept)), held_out), held_out)

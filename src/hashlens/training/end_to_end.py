@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from hashlens.backbones import Backbone, extract_features
+from hashlens.methods import TrainingSettings
+from hashlens.methods.settings import Augmentation
 from hashlens.progress import Progress
 from hashlens.sources import Source
 from hashlens.sources.reading import find_unreadable, tell_skipped
@@ -32,11 +34,13 @@ class ImageItems(TrainingItems):
 
     Attributes:
         images: N readable images.
+        augmentation: of the images to train on, see :class:`hashlens.methods.TrainingSettings`.
         progress: of computing features, where they are asked for.
     """
 
     backbone: Backbone
     images: Source
+    augmentation: Augmentation
     progress: Progress
 
     def features(self) -> NDArray[np.float32]:
@@ -48,7 +52,13 @@ class ImageItems(TrainingItems):
     def _loader(self, items: NDArray[np.int64], augment: bool, **options: Any) -> DataLoader:
         targets = torch.from_numpy(self.targets[items])
         return DataLoader(
-            PixelDataset(self.images.select(items), targets, self.backbone.preprocessing, augment, self.seed),
+            PixelDataset(
+                self.images.select(items),
+                targets,
+                self.backbone.preprocessing,
+                self.augmentation if augment else None,
+                self.seed,
+            ),
             num_workers=min(max(1, (os.cpu_count() or 2) - 1), MOST_WORKERS),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=True,
@@ -62,12 +72,14 @@ def image_items(
     backbone: Backbone,
     device: torch.device,
     options: FitOptions,
+    settings: TrainingSettings,
     most_held_out: int,
     progress: Progress,
 ) -> ImageItems:
     """The readable images of a source, and which of them to train on.
 
     Args:
+        settings: how images are augmented, and whether precision is mixed.
         most_held_out: images, at most.
 
     Raises:
@@ -77,7 +89,7 @@ def image_items(
     skipped = find_unreadable(chosen, progress)
     tell_skipped(skipped)
     items = np.delete(usable, [one.item for one in skipped])
-    fabric = processors(device, options.devices, mixed=True)
+    fabric = processors(device, options.devices, mixed=settings.mixed_precision)
 
     def features() -> NDArray[np.float32]:
         return extract_features(source.select(items), backbone, fabric.device, progress=progress).values
@@ -93,5 +105,6 @@ def image_items(
         seed=options.seed,
         fabric=fabric,
         images=source.select(items[division.kept]),
+        augmentation=settings.augmentation,
         progress=progress,
     )

@@ -22,6 +22,7 @@ from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.objectives import Problem
 from hashlens.progress import Progress, silence
 from hashlens.sources import Source, as_source
+from hashlens.training.augmentation import augmentation_for
 from hashlens.training.checkpoints import Checkpoint, digest_of
 from hashlens.training.class_similarity import class_similarity
 from hashlens.training.end_to_end import image_items
@@ -71,7 +72,7 @@ def fit(
     spread_labels: bool = True,
     views: int = 1,
     mirror: bool = False,
-    validation: float = 0.1,
+    validation: float | None = None,
     seed: int = 0,
     device: str | None = None,
     devices: int = 1,
@@ -80,9 +81,9 @@ def fit(
 ) -> HashModel:
     """Learn binary codes from images and their labels, or how far apart they are in meaning, or from images alone.
 
-    A share of the training images is held out; the model is kept as it was after the epoch in which these
-    found each other best: by mAP over all of them, each searching among the others, or by mAHP@250 where the
-    method knows distances but no classes.
+    A share of the training images is held out, but not with ``paper``; the model is kept as it was after the epoch
+    in which these found each other best: by mAP over all of them, each searching among the others, or by mAHP@250
+    where the method knows distances but no classes. Where none are held out it is kept as it was after the last.
 
     Args:
         source: images or features: what :func:`hashlens.sources.as_source` takes.
@@ -186,7 +187,9 @@ def fit_with(
     if isinstance(chosen, CentreMethod) and chosen.centres is not None and not chosen.needs_similarity:
         codebook = chosen.codebook(classes, bits, seed)  # fails fast, before any image is read
 
-    items = _items(source, targets, options, finetune, chosen, progress)
+    if finetune and settings.augmentation == "by-data":
+        settings = replace(settings, augmentation=augmentation_for(source, targets.values.ndim == 2))
+    items = _items(source, targets, options, settings if finetune else None, chosen, progress)
     log.info(
         "%d images %sto train on, %s held out",
         len(items.training), f"of {classes} classes " if classes else "", len(items.held_out) or "none",
@@ -291,15 +294,20 @@ def _class_distance(taxonomy: Relations | None, targets: Targets, method: Method
 
 
 def _items(
-    source: Source, targets: Targets, options: FitOptions, finetune: bool, method: Method, progress: Progress
+    source: Source,
+    targets: Targets,
+    options: FitOptions,
+    end_to_end: TrainingSettings | None,
+    method: Method,
+    progress: Progress,
 ) -> TrainingItems:
     device = choose_device(options.device)
     most = LARGEST_BY_DISTANCE if targets.values.ndim == 2 and not method.needs_classes else LARGEST_HELD_OUT
     if source.feature_dimension is not None:
         return frozen_items(source, targets, None, device, options, most, progress)
     backbone = load_backbone(options.backbone, options.weights, options.image_size)
-    if finetune:
-        return image_items(source, targets, backbone, device, options, most, progress)
+    if end_to_end is not None:
+        return image_items(source, targets, backbone, device, options, end_to_end, most, progress)
     return frozen_items(source, targets, backbone, device, options, most, progress)
 
 
@@ -325,6 +333,10 @@ def _network(items: TrainingItems, hash_layer: str, bits: int, settings: Trainin
         raise BadInput(f"There is no hash layer '{hash_layer}'; use one of {', '.join(HASH_LAYERS)}.")
     hidden = HiddenLayers(items.dimension, settings.hidden_layers, settings.hidden_dropout)
     layer = HASH_LAYERS[hash_layer](hidden.out_features, bits)
+    if settings.hash_layer_deviation is not None:
+        torch.nn.init.normal_(layer.linear.weight, std=settings.hash_layer_deviation)
+        if layer.linear.bias is not None:
+            torch.nn.init.zeros_(layer.linear.bias)
     return HashNetwork(items.trained_backbone(), hidden, layer, settings.feature_dropout)
 
 

@@ -48,7 +48,7 @@ class FitOptions:
             mirror image, and then crops. Their features take so many times as long, once.
         mirror: codes are the mean of those of an image and its mirror image, which takes twice as long to encode.
         validation: share of the images to hold out, at least 0 and below 1; 0 trains on all and keeps the last
-            epoch.
+            epoch. A tenth by default, but nothing with ``paper``.
         seed: of centres, held-out images, initial weights and batches, 0 to 2^63 − 1. On a CPU the same seed gives
             the same codes.
         device: "cpu", "cuda", …; a GPU by default, where there is one.
@@ -83,7 +83,7 @@ class FitOptions:
     spread_labels: bool = True
     views: int = 1
     mirror: bool = False
-    validation: float = 0.1
+    validation: float | None = None
     seed: int = 0
     device: str | None = None
     devices: int = 1
@@ -109,6 +109,13 @@ class FitOptions:
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)  # the value is frozen once it has checked itself
+
+    @property
+    def held_out_share(self) -> float:
+        """The share of the images to hold out."""
+        if self.validation is not None:
+            return self.validation
+        return 0.0 if self.paper else 0.1
 
     def trains_backbone(self, source: Source) -> bool:
         """Whether training on this source goes through the backbone, or on features.
