@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
@@ -161,3 +162,31 @@ def test_the_embedded_weights_refuse_another_network() -> None:
     with pytest.raises(BadInput, match="does not hold the weights") as error:
         embedded_weights(small_network())
     sentence(error)
+
+
+@pytest.mark.parametrize(("name", "dimension"), [("alexnet", 4096), ("resnet34", 512)])
+def test_files_of_torchvision_fit_and_the_feature_is_what_its_classifier_sees(
+    tmp_path: Path, name: str, dimension: int
+) -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.get_model(name).eval()
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    backbone = load_backbone(name, tmp_path / "theirs.pth")
+    (tmp_path / "theirs.pth").unlink()  # a quarter of a gigabyte
+    assert (backbone.dimension, backbone.preprocessing.image_size) == (dimension, 224)
+    assert backbone.preprocessing.mean == (0.485, 0.456, 0.406)
+    seen = []
+    last = theirs.classifier[-1] if name == "alexnet" else theirs.fc
+    last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    with torch.inference_mode():
+        found = backbone(pixels)
+        theirs(backbone.preprocessing.normalize(pixels))
+    torch.testing.assert_close(found, seen[0])
+
+
+def test_images_that_are_too_small_for_a_network_are_refused(tmp_path: Path) -> None:
+    torch.save(torchvision.models.alexnet().state_dict(), tmp_path / "alexnet.pth")
+    with pytest.raises(BadInput, match=r"alexnet cannot take images of 32 pixels"):
+        load_backbone("alexnet", tmp_path / "alexnet.pth", 32)
+    (tmp_path / "alexnet.pth").unlink()

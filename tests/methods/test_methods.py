@@ -270,6 +270,7 @@ def test_paper_settings_of_shc_are_those_of_the_paper(finetune: bool) -> None:
     assert settings.backbone_rate == 1
     assert settings.hidden_layers == ()
     assert settings.hash_layer_deviation == 0.01
+    assert settings.augmentation == "crop"
     assert not settings.mixed_precision
     assert rate_at(settings, 0) == 1e-4
     assert rate_at(settings, 50) == pytest.approx((1e-4 + 1e-7) / 2)

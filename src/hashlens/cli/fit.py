@@ -64,7 +64,7 @@ def fit(
             help="Of classes, for semantic centres: confusion, class-means, taxonomy, or a .npy or .csv file."
         ),
     ] = None,
-    backbone: Annotated[str, typer.Option(help="efficientnet_lite0, or any name that timm knows.")] = (
+    backbone: Annotated[str, typer.Option(help="efficientnet_lite0, alexnet, or any name that timm knows.")] = (
         "efficientnet_lite0"
     ),
     weights: Annotated[str | None, typer.Option(help="The backbone's weights: .safetensors or state dict.")] = None,

@@ -24,6 +24,7 @@ SHC = TrainingSettings(  # section 4.1
     backbone_rate=1.0,
     batch_norm_momentum=0.1,
     hash_layer_deviation=0.01,
+    augmentation="crop",
     mixed_precision=False,
 )
 PAPER = Recipe(frozen=SHC, end_to_end=SHC)
