@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +13,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import servers
 from hashlens import engines
 from hashlens.codes import pack, unpack
 from hashlens.engines import ENGINES, HammingIndex, SearchEngine
 from hashlens.errors import BadInput
 from refusals import is_one_sentence, wrong_requests
 
-# How each engine is opened for a test, from a folder of its own.
+# How each engine is opened for a test, from a folder of its own, by which a table on a server is named.
 ADDRESSES: dict[str, Callable[[Path], str]] = {
     "hamming": lambda folder: str(folder / "codes"),
     "parquet": lambda folder: str(folder / "codes.parquet"),
+    "postgresql": lambda folder: servers.postgresql() + table_name(folder),
 }
+SERVED = {"postgresql"}  # each has a marker by its name
+EVERY_ENGINE = [
+    pytest.param(name, marks=getattr(pytest.mark, name) if name in SERVED else ()) for name in ADDRESSES
+]
+
+
+def table_name(folder: Path) -> str:
+    return f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
 
 
 def test_every_engine_is_tested() -> None:
@@ -62,7 +73,7 @@ def check_same(engine: SearchEngine, slow: Slow, rng: np.random.Generator, k: in
             assert list(zip(near_distances[row].tolist(), near_ids[row].tolist(), strict=True)) == near
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", EVERY_ENGINE)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), bits=st.sampled_from([8, 13, 64, 65, 256, 1024]), seed=st.integers(0, 2**32))
 def test_any_order_of_changes(
@@ -104,7 +115,7 @@ def test_any_order_of_changes(
         check_same(engine, slow, rng, data.draw(st.integers(1, 120)), data.draw(st.integers(0, bits)))
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_wrong_requests_are_refused_and_change_nothing(name: str, tmp_path: Path) -> None:
     engine = engines.open(ADDRESSES[name](tmp_path), 16)
     engine.add(np.zeros((3, 2), np.uint8), [5, 7, 9])

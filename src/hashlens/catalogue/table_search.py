@@ -55,7 +55,10 @@ def search_table(
         raise BadInput(
             f"The codes in {table} were made by another model; name the one in the index they came from."
         )
-    allow = _labelled(table, labels) if labels else None
+    if not table.whole:
+        raise BadInput(f"{table} is not copied whole; give hashlens copy again.")
+    if labels and not set(labels) & set(table.label_counts()):
+        raise BadInput(f"No image in {table} has the label {' or '.join(labels)}.")
     answers: list[tuple[str, list[Hit]]] = []
     skipped: list[Skipped] = []
     ties: list[Ties] = []
@@ -65,27 +68,13 @@ def search_table(
                 skipped += batch.skipped
                 if not len(batch.items):
                     continue
-                distances, ids = table.search(batch.codes, k, allow)
+                distances, ids = table.search(batch.codes, k, labels=labels)
                 for item, code, far, found in zip(batch.items, batch.codes, distances, ids, strict=True):
                     rows = table.rows(found)
                     known = zip(far.tolist(), rows.paths, rows.labels, found.tolist(), strict=True)
                     answers.append((source.location(int(item)), [Hit(n, *one) for n, one in enumerate(known, 1)]))
                     farthest = int(far.max(initial=0))
-                    (near,), _ = table.within(code[None], farthest, allow)
+                    (near,), _ = table.within(code[None], farthest, labels=labels)
                     shown, there = (int(np.count_nonzero(one == farthest)) for one in (far, near))
                     ties.append(Ties(farthest, shown, there))
     return Answers(answers, skipped, ties)
-
-
-def _labelled(table: Table, labels: Sequence[str]) -> list[int]:
-    """Ids of the images that have one of the labels."""
-    wanted = set(labels)
-    ids = [
-        number
-        for rows in table.every_row()
-        for number, names in zip(rows.ids.tolist(), rows.labels, strict=True)
-        if wanted.intersection(names)
-    ]
-    if not ids:
-        raise BadInput(f"No image in {table} has the label {' or '.join(labels)}.")
-    return ids

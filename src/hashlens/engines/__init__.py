@@ -4,6 +4,7 @@ from hashlens.engines.engine import ENGINES, SearchEngine
 from hashlens.engines.engine import open_engine as open
 from hashlens.engines.hamming import HammingIndex
 from hashlens.engines.parquet_file import ParquetFile
+from hashlens.engines.postgresql import PostgresTable
 from hashlens.engines.table import Rows, Table, opened_table
 
 register = ENGINES.register
@@ -12,6 +13,7 @@ __all__ = [
     "ENGINES",
     "HammingIndex",
     "ParquetFile",
+    "PostgresTable",
     "Rows",
     "SearchEngine",
     "Table",

@@ -6,7 +6,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,7 +40,7 @@ class SearchEngine(ABC):
     """
 
     bits: int
-    exact: ClassVar[bool] = True
+    exact: bool = True
 
     @abstractmethod
     def __len__(self) -> int:

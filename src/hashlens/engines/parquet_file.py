@@ -8,7 +8,7 @@ never add to a distance. Code length and fingerprint of the model stand in the f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +64,17 @@ class ParquetFile(Table):
     def __repr__(self) -> str:
         return str(self.path)
 
-    def search(self, codes: ArrayLike, k: int = 10, allow: ArrayLike | None = None) -> Found:
-        """As :meth:`SearchEngine.search`."""
-        return self._index.search(codes, k, self._held(allow))
+    def search(
+        self, codes: ArrayLike, k: int = 10, allow: ArrayLike | None = None, labels: Sequence[str] = ()
+    ) -> Found:
+        """As :meth:`Table.search`."""
+        return self._index.search(codes, k, self._held(allow, labels))
 
-    def within(self, codes: ArrayLike, radius: int, allow: ArrayLike | None = None) -> Ragged:
-        """As :meth:`SearchEngine.within`."""
-        return self._index.within(codes, radius, self._held(allow))
+    def within(
+        self, codes: ArrayLike, radius: int, allow: ArrayLike | None = None, labels: Sequence[str] = ()
+    ) -> Ragged:
+        """As :meth:`Table.within`."""
+        return self._index.within(codes, radius, self._held(allow, labels))
 
     def add(self, codes: ArrayLike, ids: ArrayLike) -> NDArray[np.int64]:
         """As :meth:`SearchEngine.add`; paths and labels are then not known."""
@@ -145,12 +149,19 @@ class ParquetFile(Table):
         except OSError as error:
             raise BadInput(f"{self.path} cannot be written ({error.strerror or 'the disk may be full'}).") from None
 
-    def _held(self, allow: ArrayLike | None) -> NDArray[np.int64] | None:
-        """Those of the ids that have a code: ours refuses ids that it never gave out."""
-        if allow is None:
+    def _held(self, allow: ArrayLike | None, labels: Sequence[str]) -> NDArray[np.int64] | None:
+        """Those of the ids that have a code, as ours refuses ids that it never gave out, and one of the labels."""
+        if allow is None and not labels:
             return None
-        ids = np.asarray(allow, np.int64)
-        return ids[self._index.contains(ids)]
+        ids = np.sort(self._index.ids) if allow is None else np.asarray(allow, np.int64)
+        kept = self._index.contains(ids)
+        if labels:
+            wanted = set(labels)
+            kept &= np.array(
+                [not wanted.isdisjoint(self._known.get(number, NOTHING_KNOWN)[1]) for number in ids.tolist()],
+                np.bool_,
+            )
+        return ids[kept]
 
 
 @ENGINES.register("parquet")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.engines.engine import SearchEngine, open_engine
+from hashlens.engines.engine import Found, Ragged, SearchEngine, open_engine
 from hashlens.errors import BadInput
 
 
@@ -44,6 +45,7 @@ class Table(SearchEngine):
 
     Attributes:
         model: fingerprint of the model that made the codes; empty where that is not known.
+        whole: whether all of a copy is there; not so while one is made, or after one that was killed.
 
     Example:
         >>> import hashlens as hl
@@ -54,6 +56,19 @@ class Table(SearchEngine):
     """
 
     model: str = ""
+    whole: bool = True
+
+    @abstractmethod
+    def search(
+        self, codes: ArrayLike, k: int = 10, allow: ArrayLike | None = None, labels: Sequence[str] = ()
+    ) -> Found:
+        """As :meth:`SearchEngine.search`, among rows that have one of the ``labels`` if there are any."""
+
+    @abstractmethod
+    def within(
+        self, codes: ArrayLike, radius: int, allow: ArrayLike | None = None, labels: Sequence[str] = ()
+    ) -> Ragged:
+        """As :meth:`SearchEngine.within`, among rows that have one of the ``labels`` if there are any."""
 
     @abstractmethod
     def put(self, rows: Rows) -> None:
@@ -74,6 +89,11 @@ class Table(SearchEngine):
     @abstractmethod
     def every_row(self) -> Iterator[Rows]:
         """All rows by id, in batches."""
+
+    def label_counts(self) -> dict[str, int]:
+        """How many rows have each label, by label."""
+        counted = Counter(name for rows in self.every_row() for names in rows.labels for name in set(names))
+        return dict(sorted(counted.items()))
 
     def belong_to(self, model: str) -> None:
         """Note which model makes the codes.
@@ -104,5 +124,7 @@ def opened_table(address: str | os.PathLike[str], bits: int | None = None) -> Ta
     """
     engine = open_engine(address, bits)
     if not isinstance(engine, Table):
-        raise BadInput(f"{address} keeps codes alone, without paths and labels; name a file such as codes.parquet.")
+        raise BadInput(
+            f"{address} keeps codes alone, without paths and labels; name a table such as codes.parquet or postgresql://…."
+        )
     return engine

