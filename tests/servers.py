@@ -1,4 +1,4 @@
-"""Servers that tests of engines search in. Each is started once, when it is first asked for, and says how long it took."""
+"""Servers for tests of engines. Each is started when it is first asked for, and says how long that took."""
 
 from __future__ import annotations
 

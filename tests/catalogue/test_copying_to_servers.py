@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import hashlens as hl
-from hashlens.catalogue import Catalogue, catalogue, copy_to, search_table
+import servers
+from hashlens.catalogue import Catalogue, copy_to, copying, search_table
 from hashlens.engines import Rows, Table
 from hashlens.errors import BadInput
 from refusals import is_one_sentence
@@ -81,7 +82,7 @@ def test_a_copy_holds_the_index_and_follows_it(index: Catalogue, address: str) -
 def test_a_copy_that_was_stopped_is_not_searched_and_goes_on(
     index: Catalogue, model: hl.HashModel, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(copying, "ROWS_AT_ONCE", 20)
 
     @contextmanager
     def stopped_after_two(_what: str, _count: int) -> Iterator[Callable[..., None]]:
@@ -135,13 +136,61 @@ def test_an_index_can_have_its_codes_there(model: hl.HashModel, address: str, tm
     )
 
 
-def test_what_does_not_fit_is_refused_and_changes_nothing(index: Catalogue, address: str) -> None:
+def test_what_does_not_fit_is_refused_and_changes_nothing(index: Catalogue, address: str, tmp_path: Path) -> None:
     copy_to(index, opened(address))
-    other = hl.fit(features(60, seed=2), "orthohash", bits=BITS, epochs=1, device="cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index, "copy_fingerprint", other.fingerprint())
-        for wrong in (lambda: copy_to(index, opened(address)), lambda: opened(address, 64)):
-            with pytest.raises(BadInput) as error:
-                wrong()
-            assert is_one_sentence(error)
+    model = hl.fit(features(60, seed=2), "orthohash", bits=BITS, epochs=1, device="cpu")
+    other = Catalogue.create(tmp_path / "other", model)
+    other.update(features(60))
+    for wrong in (
+        lambda: copy_to(other, opened(address)),
+        lambda: search_table(opened(address), model, [features(1)]),
+        lambda: opened(address, 64),
+        lambda: opened(f"{address}_that_is_not_there", None),
+    ):
+        with pytest.raises(BadInput) as error:
+            wrong()
+        assert is_one_sentence(error)
     assert_same(opened(address), index)
+
+
+@pytest.mark.postgresql
+def test_what_postgresql_refuses_is_said_in_a_sentence_without_the_password() -> None:
+    import psycopg
+
+    server, name = servers.postgresql(), servers.new_name()
+    with psycopg.connect(server.partition("&table=")[0], autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {name} (id bigint, code text)")
+    folder = server.partition("host=")[2].partition("&")[0]
+    for address, said in (
+        (server + name, "was not written by hashlens copy"),
+        ("postgresql://me:hidden@127.0.0.1:1/photos?table=codes", "refused"),
+        (f"postgresql://me:hidden@/photos?host={folder}&table=codes", "me"),
+        ("postgresql://me:hidden@localhost/photos", "Name a table"),
+        (f"{server}{name}&index=ivf", "no index 'ivf'"),
+        (f"{server}{name}&index=hnsw&ef_search=0", "ef_search is 0"),
+    ):
+        with pytest.raises(BadInput, match=said) as error:
+            opened(address)
+        assert is_one_sentence(error) and "hidden" not in str(error.value)
+
+
+@pytest.mark.postgresql
+def test_hnsw_finds_nearly_all_and_never_too_few() -> None:
+    random = np.random.default_rng(0)
+    codes, queries = (hl.codes.pack(random.random((count, 64)) < 0.5) for count in (3000, 50))
+    address = f"{servers.postgresql()}{servers.new_name()}&index=hnsw"
+    table, exact = opened(address, 64), hl.HammingIndex.build(codes)
+    ids = np.arange(len(codes))
+    table.put(
+        Rows(ids, codes, [""] * len(ids), [("rare",) if one % 300 == 7 else ("often",) for one in ids.tolist()])
+    )
+    table.flush()
+    assert not table.exact
+    for allow in (None, ids[::300], ids[::7]):
+        found, _ = table.search(queries, 10, allow)
+        true, _ = exact.search(queries, 10, allow)
+        assert found.shape == true.shape == (50, 10)
+        assert (found <= true[:, -1:]).mean() > 0.95
+    distances, found = table.search(queries, 300, labels=["rare"])
+    assert found.shape == (50, 10) and set(found.ravel().tolist()) == set(ids[7::300].tolist())
+    np.testing.assert_array_equal(np.sort(distances, axis=1), distances)

@@ -13,6 +13,7 @@ from hashlens.engines import Rows, Table
 from hashlens.files import as_shown
 from hashlens.progress import Progress, silence
 
+ROWS_AT_ONCE = 10_000  # that are given to the table, and last there, together
 SAMPLE, DEPTH = 100, 10  # codes that are searched for at the end, and how deep
 
 
@@ -71,7 +72,7 @@ def copy_to(catalogue: Catalogue, table: Table, seed: int = 0, progress: Progres
     added = changed = unchanged = 0
     held: list[NDArray[np.int64]] = []
     with progress("Copying", len(catalogue)) as advance:
-        for ids, codes in catalogue.codes():
+        for ids, codes in catalogue.codes(ROWS_AT_ONCE):
             entries = {entry.id: entry for entry in catalogue.entries(ids.tolist())}
             kept = np.array([number in entries for number in ids.tolist()], np.bool_)  # others were just removed
             known = [entries[number] for number in ids[kept].tolist()]

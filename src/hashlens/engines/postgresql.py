@@ -1,13 +1,15 @@
 """Codes in a table of PostgreSQL with pgvector: ``postgresql://user@host/database?table=NAME``.
 
-Columns: ``id`` (bigint, the key), ``code`` (bit(K)), ``path`` (text), ``labels`` (text[]). The table's comment says which
-model made the codes and whether a copy is whole. ``&index=hnsw`` searches by an approximate index, with ``&ef_search=200``
-for how far it looks; all other parameters are those of libpq.
+Columns: ``id`` (bigint, the key), ``code`` (bit(K)), ``path`` (text), ``labels`` (text[]). The table's comment says
+which model made the codes and whether a copy is whole. ``&index=hnsw`` searches by an approximate index, with
+``&ef_search=200`` for how far it looks; all other parameters are those of libpq.
 """
 
 from __future__ import annotations
 
 import json
+import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,8 @@ from hashlens.engines.table import Rows
 from hashlens.errors import BadInput
 
 if TYPE_CHECKING:
+    from typing import LiteralString
+
     from psycopg import Connection, sql
     from psycopg_pool import ConnectionPool
 
@@ -54,6 +58,8 @@ class PostgresTable(ServedTable):
         self.whole = bool(facts.get("whole", True))
         self.exact = ef_search is None
         self._pool = pool
+        # A pool that is merely forgotten waits for its threads, perhaps in one of them, which cannot end well.
+        weakref.finalize(self, lambda: threading.Thread(target=pool.close).start()).atexit = False
         self._name = name
         self._ef_search = ef_search
         self._shown = shown
@@ -63,7 +69,7 @@ class PostgresTable(ServedTable):
 
     def __len__(self) -> int:
         with self._connected() as server:
-            return int(server.execute(self._sql("SELECT count(*) FROM {table}")).fetchone()[0])
+            return int(_one(server, self._sql("SELECT count(*) FROM {table}")))
 
     def nearest(self, query: NDArray[np.uint8], k: int, allowed: Allowed) -> Neighbours:
         """As :meth:`ServedTable.nearest`, and by id where distances are equal."""
@@ -149,13 +155,13 @@ class PostgresTable(ServedTable):
             index = sql.Identifier(*schema, f"{table}_hnsw")
             exists = "SELECT to_regclass(%s) IS NOT NULL"
             with self._connected() as server:
-                if not server.execute(exists, [index.as_string(server)]).fetchone()[0]:
+                if not _one(server, exists, index.as_string(server)):
                     statement = "CREATE INDEX {index} ON {table} USING hnsw (code bit_hamming_ops)"
                     server.execute(self._sql(statement, index=sql.Identifier(f"{table}_hnsw")))
         super().flush()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections; also done when the table is no longer used."""
         self._pool.close()
 
     def _found(
@@ -274,8 +280,7 @@ def open_postgresql(address: str, bits: int | None = None) -> PostgresTable:
 def _create(server: Connection, name: str, facts: dict[str, Any], shown: str) -> None:
     from psycopg import sql
 
-    available = server.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'").fetchone()
-    if not available or not available[0]:
+    if not _one(server, "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'"):
         raise BadInput(f"The server of {shown} has no pgvector; install that on it first.")
     with server.transaction():
         server.execute("CREATE EXTENSION IF NOT EXISTS vector")
@@ -290,14 +295,12 @@ def _create(server: Connection, name: str, facts: dict[str, Any], shown: str) ->
 
 def _facts(server: Connection, name: str, shown: str) -> dict[str, Any] | None:
     """What the comment of a table says; ``None`` where there is no table."""
-    found = server.execute("SELECT to_regclass(%s)", [_identifier(name).as_string(server)]).fetchone()
-    if not found or found[0] is None:
+    table = _identifier(name).as_string(server)
+    if _one(server, "SELECT to_regclass(%s)", table) is None:
         return None
-    comment = server.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [
-        _identifier(name).as_string(server)
-    ]).fetchone()  # fmt: skip
+    comment = _one(server, "SELECT obj_description(to_regclass(%s), 'pg_class')", table)
     try:
-        facts = json.loads(comment[0] if comment and comment[0] else "{}")
+        facts = json.loads(comment or "{}")
         if facts["format"] != FORMAT:
             raise KeyError("format")
         check_bits(facts["bits"])
@@ -306,6 +309,12 @@ def _facts(server: Connection, name: str, shown: str) -> dict[str, Any] | None:
     if facts.get("version") != VERSION:
         raise BadInput(f"{shown} has format version {facts.get('version')}; this HashLens reads up to {VERSION}.")
     return facts
+
+
+def _one(server: Connection, statement: LiteralString | sql.Composed, *values: str) -> Any:
+    """The one value that a statement gives."""
+    row = server.execute(statement, values).fetchone()
+    return row[0] if row else None
 
 
 def _comment(server: Connection, name: str, facts: dict[str, Any]) -> None:
