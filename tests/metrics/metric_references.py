@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-Ranking = Sequence[tuple[int, float]]  # distance and relevance (0 or 1), or similarity, of each item in turn
+Ranking = Sequence[tuple[int, float]]  # distance and relevance (0 or 1), shared labels or similarity of each item
 
 
 def orders(groups: Sequence[tuple[int, Sequence[float]]]) -> Iterator[Ranking]:
@@ -70,6 +70,19 @@ def average_hierarchical_precision(ranking: Ranking, k: int) -> float:
     return (sum(heights) - (heights[0] + heights[-1]) / 2) / k
 
 
+def cumulative_gain(ranking: Ranking, k: int) -> float:
+    return sum(shared for _, shared in ranking[:k]) / k
+
+
+def weighted_average_precision(ranking: Ranking, k: int) -> float:
+    found = [cumulative_gain(ranking, rank) for rank, (_, shared) in enumerate(ranking[:k], start=1) if shared]
+    return sum(found) / len(found) if found else 0.0
+
+
+def ndcg_by_shared(ranking: Ranking, k: int) -> float:
+    return ndcg([(distance, 2**shared - 1) for distance, shared in ranking], k)
+
+
 Reference = tuple[Callable[[Ranking, int], float], Callable[[Sequence[float]], float]]
 
 # For every metric in the table the reference of each of its figures, and how it joins the orders of ties.
@@ -83,5 +96,10 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
     "recall": ((recall, np.mean),),
     "precision within a radius": ((precision_within_two, np.mean),),
     "NDCG": ((ndcg, np.mean),),
+    "shared labels": (
+        (weighted_average_precision, np.mean),
+        (cumulative_gain, np.mean),
+        (ndcg_by_shared, np.mean),
+    ),
     "hierarchical precision": ((average_hierarchical_precision, np.mean), (hierarchical_precision, np.mean)),
 }

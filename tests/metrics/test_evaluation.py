@@ -75,6 +75,8 @@ class ByHand:
         wanted, held = label_sets(query_labels), label_sets(database_labels)
         self.distances = [[int((query != code).sum()) for code in database] for query in queries]
         self.hits = [[bool(asked & labels) for labels in held] for asked in wanted]
+        self.shared = [[len(asked & labels) for labels in held] for asked in wanted]
+        self.of_label_sets = np.ndim(query_labels) == 2
         self.bits, self.size = database.shape[1], len(database)
 
     def rankings(self) -> Iterator[list[list[bool]]]:
@@ -105,6 +107,15 @@ class ByHand:
                     columns.setdefault(key, []).append(value)
         return {key: mean(values) for key, values in columns.items()}
 
+    def shared_at(self, k: int) -> float:
+        """Mean over queries of the mean number of labels that the first k share, of ties each with equal weight."""
+        means = []
+        for distances, shared in zip(self.distances, self.shared, strict=True):
+            ranks = [(sum(d < own for d in distances), distances.count(own)) for own in distances]
+            weights = [min(max((k - before) / ties, 0), 1) for before, ties in ranks]
+            means.append(sum(w * r for w, r in zip(weights, shared, strict=True)) / k)
+        return mean(means)
+
     def precision_at(self, k: int) -> float:
         return mean([mean([sum(order[:k]) / k for order in orders]) for orders in self.rankings()])
 
@@ -132,8 +143,11 @@ def mean_level(counts: list[int]) -> float | None:
 
 def check_report(report: dict[str, Any], by_hand: ByHand, at: Sequence[int | None]) -> None:
     scores = by_hand.scores(at)
+    names = ["all" if k is None else str(k) for k in at] if by_hand.of_label_sets else []
+    by_shared = [figure for k in names for figure in (f"WAP@{k}", f"ACG@{k}", f"ndcg@{k}/shared")]
     assert set(report) == {
         *scores,
+        *by_shared,
         "precision@radius2",
         "curves",
         "codes",
@@ -143,6 +157,10 @@ def check_report(report: dict[str, Any], by_hand: ByHand, at: Sequence[int | Non
         "queries_without_relevant",
     }
     assert {key: report[key] for key in scores} == pytest.approx(scores, abs=1e-12)
+    for k in at if by_hand.of_label_sets else ():
+        name, depth = ("all", by_hand.size) if k is None else (str(k), min(k, by_hand.size))
+        assert report[f"ACG@{name}"] == pytest.approx(by_hand.shared_at(depth), abs=1e-12)
+        assert report[f"WAP@{name}"] >= report[f"mAP@{name}"] - 1e-12  # of which each hit counts as one
     check_counts(report, by_hand)
 
     curve = report["curves"]["precision_at_k"]
@@ -396,6 +414,11 @@ def test_names_and_numbers_give_the_same_figures() -> None:
     )
     one_hot = evaluate(queries, np.eye(12)[query_labels], database, np.eye(12)[database_labels])
     assert figures(names) == figures(numbers)
+    for k in ("100", "1000", "all"):  # who has one label shares one or none
+        assert one_hot.pop(f"WAP@{k}") == pytest.approx(numbers[f"mAP@{k}"])
+        assert one_hot.pop(f"ndcg@{k}/shared") == pytest.approx(numbers[f"ndcg@{k}"])
+        shared = one_hot.pop(f"ACG@{k}")
+        assert k == "all" or shared == pytest.approx(numbers[f"precision@{k}"])
     assert figures(one_hot) == pytest.approx(figures(numbers), abs=1e-12)
 
 

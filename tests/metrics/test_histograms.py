@@ -57,11 +57,16 @@ def test_no_counter_overflows_where_all_codes_are_at_one_distance() -> None:
 def test_shared_labels(bits: int, count: int, distinct: int, classes: int) -> None:
     rng = np.random.default_rng(bits)
     database, queries = random_codes(count, bits, min(distinct, count)), random_codes(4, bits, 4, 1)
-    labels, query_labels = rng.random((count, classes)) < 1.5 / classes, rng.random((4, classes)) < 1.5 / classes
-    counts = Comparison(pack(queries), pack(database), bits, relevance(query_labels, labels)).histograms(0, 4)
-    relevant = (query_labels[:, None] & labels).any(2)
-    for ours, theirs in zip(counts, by_hand(queries, database, relevant), strict=True):
+    labels, query_labels = rng.random((count, classes)) < 2.5 / classes, rng.random((4, classes)) < 2.5 / classes
+    compared = Comparison(pack(queries), pack(database), bits, relevance(query_labels, labels))
+    counts, by_shared = compared.histograms(0, 4), compared.shared_histograms(1, 4)
+    shared = (query_labels[:, None] & labels).sum(2)
+    for ours, theirs in zip(counts, by_hand(queries, database, shared > 0), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    assert compared.most_shared == max(1, query_labels.sum(1).max())
+    for number in range(compared.most_shared + 1):
+        wanted = by_hand(queries[1:], database, shared[1:] == number)[1]
+        np.testing.assert_array_equal(by_shared[..., number], wanted)
 
 
 @pytest.mark.parametrize(

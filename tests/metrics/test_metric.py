@@ -15,7 +15,7 @@ from metric_references import REFERENCES, orders
 
 import hashlens as hl
 from hashlens.errors import BadInput
-from hashlens.metrics import METRICS, GradedGroups, Groups
+from hashlens.metrics import METRICS, GradedGroups, Groups, SharedGroups
 
 LEVELS = 5
 GROUPS = [  # number of items, and of relevant ones, at distances 0 … 4
@@ -48,6 +48,40 @@ def test_a_metric_is_the_expectation_of_its_reference(name: str) -> None:
             for number, (reference, join) in enumerate(references):
                 expected = join([reference(ranking, k) for ranking in rankings])
                 assert scores[0, place, number] == pytest.approx(expected, abs=1e-12)
+
+
+SHARED = [  # labels that the items at distances 0 … 4 share with the query
+    [[0, 2], [], [1, 3, 0], [1], []],
+    [[], [1], [0], [2, 1, 0, 2], [3]],
+    [[], [], [], [0, 0, 0], [0]],
+    [[1], [2, 3], [1, 1], [], [2, 4]],
+    [[], [], [0, 0, 2, 0], [0, 1, 0], []],
+]
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].needs == "shared labels"])
+@pytest.mark.parametrize("at_distance", SHARED)
+def test_a_metric_of_shared_labels_is_the_expectation_of_its_reference(
+    name: str, at_distance: list[list[int]]
+) -> None:
+    metric, references = METRICS[name], REFERENCES[name]
+    assert len(references) == len(metric.figures)
+    counts = np.array([[np.bincount(here, minlength=5) for here in map(np.int64, at_distance)]])
+    depths = np.arange(1, counts.sum() + 1)
+    scores = metric.function(SharedGroups(counts), depths)
+    rankings = list(orders([(distance, here) for distance, here in enumerate(at_distance) if here]))
+    for place, k in enumerate(depths.tolist()):
+        for number, (reference, join) in enumerate(references):
+            expected = join([reference(ranking, k) for ranking in rankings])
+            assert scores[0, place, number] == pytest.approx(expected, abs=1e-12)
+
+
+def test_gains_of_very_many_shared_labels_do_not_overflow() -> None:
+    counts = np.zeros((1, 2, 2001), np.int64)
+    counts[0, 0, 2000] = counts[0, 1, 1999] = 1
+    (score,) = METRICS["shared labels"].function(SharedGroups(counts[:, ::-1]), np.array([2]))[0]
+    right_order, wrong_order = 1 + 0.5 / math.log2(3), 0.5 + 1 / math.log2(3)
+    assert score[2] == pytest.approx(wrong_order / right_order)
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].needs == "class distance"])

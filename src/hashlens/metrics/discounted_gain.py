@@ -20,13 +20,18 @@ def normalized_gains(groups: Groups, depths: NDArray[np.int64]) -> NDArray[np.fl
         array([1., 1.])
     """
     scores = np.empty((len(groups), len(depths), 1))
-    _score(groups.totals, groups.relevants, depths, _discounts(int(depths.max(initial=1))), scores)
+    _score(groups.totals, groups.relevants, depths, cumulative_discounts(int(depths.max(initial=1))), scores)
     return scores
 
 
 @functools.lru_cache(maxsize=2)
-def _discounts(most: int) -> NDArray[np.float64]:
-    """(most + 1,) sums of 1/log2(i + 1) for i = 1, 2, …"""
+def cumulative_discounts(most: int) -> NDArray[np.float64]:
+    """(most + 1,) sums of 1/log2(i + 1) for i = 1, 2, …
+
+    Example:
+        >>> cumulative_discounts(2).round(3).tolist()
+        [0.0, 1.0, 1.631]
+    """
     return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, most + 2)))])
 
 

@@ -17,12 +17,13 @@ from hashlens.metrics.average_precision import average_precisions
 from hashlens.metrics.code_statistics import code_statistics
 from hashlens.metrics.hierarchical import GradedComparison, hierarchical_precisions
 from hashlens.metrics.histograms import TASKS_PER_THREAD, Comparison
-from hashlens.metrics.metric import METRICS, GradedGroups, Groups, Metric
+from hashlens.metrics.metric import METRICS, GradedGroups, Groups, Metric, SharedGroups
 from hashlens.metrics.precision import precisions, recalls
 from hashlens.metrics.relevance import relevance
 from hashlens.metrics.report import Report
 
 QUERIES_AT_ONCE = 2048
+COUNTS_AT_ONCE = 1 << 24  # of items, by query, distance and number of labels in common
 CURVE_POINTS = 60
 SIMILARITIES = {"": "similarity", "/wup": "wu_palmer_similarity"}  # by the suffix of their figures
 
@@ -65,9 +66,9 @@ def evaluate(
 
     Returns:
         The figures of every metric in :data:`hashlens.metrics.METRICS`, for every depth in ``at`` where they have
-        one (their meanings stand in ``docs/metrics.md``); those that need class distances only with ``taxonomy``,
-        and again by Wu–Palmer similarity under a name that ends in ``/wup``, unless ``taxonomy`` is a matrix of
-        distances.
+        one (their meanings stand in ``docs/metrics.md``). Those that count shared labels are there only for label
+        sets; those that need class distances only with ``taxonomy``, and again by Wu–Palmer similarity under a name
+        that ends in ``/wup``, unless ``taxonomy`` is a matrix of distances.
         Besides: ``curves``: ``precision_recall_by_rank`` over the first k of the ranking, as papers draw it;
         ``precision_recall`` over distance thresholds, ``precision_at_k``, ``distances``
         of relevant and irrelevant pairs, and ``hierarchical_precision_at_k`` with ``taxonomy``.
@@ -108,10 +109,14 @@ def evaluate(
             leave_one_out,
         )  # fmt: skip
     graded_curves = np.zeros((len(suffixes), len(curve)))
-    for first in range(0, compared.queries, QUERIES_AT_ONCE):
-        last = min(first + QUERIES_AT_ONCE, compared.queries)
-        groups = Groups(*compared.histograms(first, last))
+    step = max(1, min(QUERIES_AT_ONCE, COUNTS_AT_ONCE // ((bits + 1) * (compared.most_shared + 1))))
+    for first in range(0, compared.queries, step):
+        last = min(first + step, compared.queries)
+        shared = SharedGroups(compared.shared_histograms(first, last)) if compared.most_shared else None
+        groups = Groups(*compared.histograms(first, last)) if shared is None else shared.relevance()
         table.add("relevance", first, groups)
+        if shared is not None:
+            table.add("shared labels", first, shared)
         sums.add(groups, curve, ranks)
         if graded is not None:
             for kind, graded_groups in enumerate(graded.groups(first, last)):
@@ -181,7 +186,7 @@ class _Table:
         self._columns: dict[str, NDArray[np.float64]] = {}
         self._places: dict[str, int] = {}
 
-    def add(self, needs: str, first: int, groups: Groups | GradedGroups, suffix: str = "") -> None:
+    def add(self, needs: str, first: int, groups: Groups | SharedGroups | GradedGroups, suffix: str = "") -> None:
         """Fill in the scores of queries ``first`` … in all metrics that need these groups."""
         found: dict[str, int] = {}
         metrics = [metric for metric in METRICS.values() if metric.needs == needs]
@@ -271,7 +276,7 @@ class _Sums:
 
 
 def _in_threads(
-    groups: Groups | GradedGroups, *tasks: tuple[Any, NDArray[np.int64], int]
+    groups: Groups | SharedGroups | GradedGroups, *tasks: tuple[Any, NDArray[np.int64], int]
 ) -> list[NDArray[np.float64]]:
     """(Q, M, F) scores for each metric's function, its (M,) depths and the number F of its figures."""
     scores = [np.empty((len(groups), len(depths), figures)) for _, depths, figures in tasks]

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from hashlens.codes.equal_codes import group_equal
 from hashlens.codes.tiles import compare, from_tiles, spread_queries, to_tiles
-from hashlens.compute.kernels import compiled
+from hashlens.compute.kernels import compiled, popcount
 from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 from hashlens.errors import BadInput
+from hashlens.metrics.metric import SharedGroups
 from hashlens.metrics.relevance import Relevance, SameClass, SharedLabel
 
 TASKS_PER_THREAD = 4
@@ -56,6 +57,7 @@ class Comparison:
         else:
             self._codes = SortedCodes.of(database_codes, relevance.database_masks, bits)
             self._masks = relevance.database_masks[self._codes.firsts]
+            self._own = np.bitwise_count(relevance.query_masks).sum(1, dtype=np.int64)
 
     def histograms(self, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Items and relevant items at each distance 0 … K, for queries ``first`` … ``last`` − 1.
@@ -66,24 +68,19 @@ class Comparison:
         Raises:
             BadInput: a query that is to be left out is not in the database.
         """
+        if isinstance(self._relevance, SharedLabel):
+            groups = SharedGroups(self._count_shared(first, last, most=1)).relevance()
+            return groups.totals, groups.relevants
         totals = np.zeros((last - first, self.bits + 1), np.int64)
         relevants = np.zeros_like(totals)
         queries = spread_queries(self._query_codes[first:last], self.bits)
-        codes = self._codes
+        codes, every = self._codes, self._single_first
 
         def count(start: int, stop: int) -> None:
             here, all_here = slice(start, stop), slice(first + start, first + stop)
-            if isinstance(self._relevance, SharedLabel):
-                masks = self._relevance.query_masks[all_here]
-                out = totals[here], relevants[here]
-                _count_shared_label(
-                    codes.tiles, codes.weights, codes.count, queries[here], self._masks, masks, *out
-                )
-            else:
-                every = self._single_first
-                _count_all(every.tiles, every.weights, every.single, every.count, queries[here], totals[here])
-                bounds = self._starts[all_here], self._stops[all_here]
-                _count_ranges(codes.tiles, codes.weights, codes.single, queries[here], *bounds, relevants[here])
+            _count_all(every.tiles, every.weights, every.single, every.count, queries[here], totals[here])
+            bounds = self._starts[all_here], self._stops[all_here]
+            _count_ranges(codes.tiles, codes.weights, codes.single, queries[here], *bounds, relevants[here])
 
         run_in_threads(count, even_slices(last - first, TASKS_PER_THREAD * available_threads()))
         if self._leave_one_out:
@@ -91,6 +88,42 @@ class Comparison:
             relevants[:, 0] -= relevants.any(axis=1)  # an item with a label is relevant to itself
             refuse_strangers(np.minimum(totals, relevants)[:, 0], first)
         return totals, relevants
+
+    @property
+    def most_shared(self) -> int:
+        """S, the largest number of labels that an item may share with a query, at least 1; 0 for single labels."""
+        return max(1, int(self._own.max())) if isinstance(self._relevance, SharedLabel) else 0
+
+    def shared_histograms(self, first: int, last: int) -> NDArray[np.int64]:
+        """The same for label sets, by the number of labels in common.
+
+        Returns:
+            (last − first, K + 1, S + 1) int64.
+
+        Raises:
+            BadInput: a query that is to be left out is not in the database.
+        """
+        return self._count_shared(first, last, self.most_shared)
+
+    def _count_shared(self, first: int, last: int, most: int) -> NDArray[np.int64]:
+        """(last − first, K + 1, most + 1) items by distance and labels in common, or more than the last."""
+        assert isinstance(self._relevance, SharedLabel)
+        counts = np.zeros((last - first, self.bits + 1, most + 1), np.int64)
+        queries = spread_queries(self._query_codes[first:last], self.bits)
+        codes, masks = self._codes, self._relevance.query_masks[first:last]
+
+        def count(start: int, stop: int) -> None:
+            here = slice(start, stop)
+            _count_shared_labels(
+                codes.tiles, codes.weights, codes.count, queries[here], self._masks, masks[here], counts[here]
+            )
+
+        run_in_threads(count, even_slices(last - first, TASKS_PER_THREAD * available_threads()))
+        if self._leave_one_out:
+            themselves = np.arange(last - first), 0, np.minimum(self._own[first:last], most)
+            counts[themselves] -= 1
+            refuse_strangers(counts[themselves], first)
+        return counts
 
 
 def refuse_strangers(left: NDArray[np.int64], first: int) -> None:
@@ -284,11 +317,12 @@ def _count_ranges(tiles, weights, single, queries, starts, stops, counts):
 
 
 @compiled
-def _count_shared_label(tiles, weights, count, queries, database_masks, query_masks, totals, relevants):
-    levels, width = totals.shape[1], database_masks.shape[1]
+def _count_shared_labels(tiles, weights, count, queries, database_masks, query_masks, counts):
+    levels, kinds = counts.shape[1:]
+    width = database_masks.shape[1]
     distances = np.empty((TILES_TOGETHER, 64), tiles.dtype)
     every = distances.reshape(-1)
-    lanes = np.zeros((2, 2 * levels), np.int64)  # relevant or not, in two counters in turn
+    lanes = np.zeros((2, levels * kinds), np.int64)  # in two counters in turn
     weighted = len(weights) > 0
     for q in range(len(queries)):
         lanes[:] = 0
@@ -296,10 +330,11 @@ def _count_shared_label(tiles, weights, count, queries, database_masks, query_ma
             last = min(first + TILES_TOGETHER, (count + 63) // 64)
             _compare_tiles(tiles, queries, q, first, last, distances)
             for i in range(min(count, 64 * last) - 64 * first):
-                shared = False
+                shared = np.int64(0)
                 for m in range(width):
-                    shared |= (database_masks[64 * first + i, m] & query_masks[q, m]) != 0
-                lanes[i % 2, 2 * np.int64(every[i]) + shared] += weights[64 * first + i] if weighted else 1
+                    shared += popcount(database_masks[64 * first + i, m] & query_masks[q, m])
+                place = kinds * np.int64(every[i]) + min(shared, kinds - 1)
+                lanes[i % 2, place] += weights[64 * first + i] if weighted else 1
         for level in range(levels):
-            relevants[q, level] = lanes[0, 2 * level + 1] + lanes[1, 2 * level + 1]
-            totals[q, level] = relevants[q, level] + lanes[0, 2 * level] + lanes[1, 2 * level]
+            for kind in range(kinds):
+                counts[q, level, kind] = lanes[0, level * kinds + kind] + lanes[1, level * kinds + kind]

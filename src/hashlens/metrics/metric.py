@@ -80,6 +80,34 @@ class GradedGroups:
 
 
 @dataclass(frozen=True)
+class SharedGroups:
+    """The same where items have label sets, by how many labels they share with the query.
+
+    Attributes:
+        counts: (Q, L, S + 1) int64, number of items at each distance 0 … L − 1 that share 0 … S labels.
+
+    Example:
+        One query; an item that shares two labels with it at distance 0, one that shares none at distance 1.
+
+        >>> groups = SharedGroups(np.array([[[0, 0, 1], [1, 0, 0]]]))
+        >>> len(groups), groups.relevance().relevants.tolist()
+        (1, [[1, 0]])
+    """
+
+    counts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, queries: slice) -> SharedGroups:
+        return SharedGroups(self.counts[queries])
+
+    def relevance(self) -> Groups:
+        """The same items, those relevant that share at least one label."""
+        return Groups(self.counts.sum(2), self.counts[..., 1:].sum(2))
+
+
+@dataclass(frozen=True)
 class Figure:
     """A number that a metric gives.
 
@@ -113,10 +141,11 @@ class Metric:
 
     Attributes:
         figures: F of them.
-        function: from :class:`Groups` of Q queries, or :class:`GradedGroups`, and (M,) int64 depths, ascending,
-            from 1 to the size of the database, to (Q, M, F) float64. It is called in several threads at a time.
-        needs: "relevance" for groups by relevance; "class distance" for graded groups, which only evaluations with
-            a taxonomy or class distances have.
+        function: from the groups of Q queries and (M,) int64 depths, ascending, from 1 to the size of the database,
+            to (Q, M, F) float64. It is called in several threads at a time.
+        needs: "relevance" for :class:`Groups`; "shared labels" for :class:`SharedGroups`, which only evaluations
+            of label sets have; "class distance" for :class:`GradedGroups`, which only those with a taxonomy or
+            class distances have.
         whole: whether it is reported for the whole database too, where that depth is asked for.
 
     Example:
@@ -128,7 +157,7 @@ class Metric:
 
     figures: tuple[Figure, ...]
     function: Callable[[Any, NDArray[np.int64]], NDArray[np.float64]]
-    needs: Literal["relevance", "class distance"] = "relevance"
+    needs: Literal["relevance", "shared labels", "class distance"] = "relevance"
     whole: bool = True
 
 

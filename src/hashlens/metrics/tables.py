@@ -38,7 +38,7 @@ class FigureTable:
 
 
 def figure_tables(report: Mapping[str, Any], headlines: bool = False) -> list[FigureTable]:
-    """Tables of the figures of a report: by relevance, by class distance, those without a depth.
+    """Tables of the figures of a report: by relevance, shared labels, class distance, those without a depth.
 
     Args:
         report: what :func:`hashlens.metrics.evaluate` returns, or what was read from its JSON.
@@ -52,7 +52,7 @@ def figure_tables(report: Mapping[str, Any], headlines: bool = False) -> list[Fi
     figures = [(metric.needs, figure) for metric in METRICS.values() for figure in metric.figures]
     shown = [(needs, figure) for needs, figure in figures if figure.headline or not headlines]
     tables = []
-    for kind in ("relevance", "class distance"):
+    for kind in ("relevance", "shared labels", "class distance"):
         columns = [figure for needs, figure in shown if needs == kind and figure.has_depth]
         suffixes = ("", BY_WU_PALMER) if kind == "class distance" and not headlines else ("",)
         tables.append(_by_depth(report, columns, suffixes))

@@ -155,7 +155,11 @@ def average_precision(totals, relevants, k):
 
 
 @compiled
-def _cut_average_precision(rank, hits, size, relevant, inside, expected_sum, worst_sum, best_sum):
+def _cut_expectation(rank, hits, hits_ahead, size, relevant, inside, expected_sum):
+    """Expected (Σ rel·P up to the cut) / (hits up to the cut), where a cut lets ``inside`` items of a group in.
+
+    hits_ahead: what the hits before count in precision, which is their number unless hits have weights.
+    """
     fewest = max(0, inside - (size - relevant))
     most = min(inside, relevant)
 
@@ -174,7 +178,7 @@ def _cut_average_precision(rank, hits, size, relevant, inside, expected_sum, wor
             if hits + drawn > 0:
                 inner = 0.0
                 if drawn > 0:
-                    inner = (hits + 1) * reciprocals
+                    inner = (hits_ahead + 1) * reciprocals
                     if inside > 1:
                         inner += (drawn - 1) / (inside - 1) * weighted
                     inner *= drawn / inside
@@ -187,6 +191,14 @@ def _cut_average_precision(rank, hits, size, relevant, inside, expected_sum, wor
                 weight *= drawn * (size - relevant - inside + drawn)
                 weight /= (relevant - drawn + 1) * (inside - drawn + 1)
             drawn += direction
+    return total / weights
+
+
+@compiled
+def _cut_average_precision(rank, hits, size, relevant, inside, expected_sum, worst_sum, best_sum):
+    expected = _cut_expectation(rank, hits, hits, size, relevant, inside, expected_sum)
+    fewest = max(0, inside - (size - relevant))
+    most = min(inside, relevant)
 
     # A late hit can lower AP@k, since it also counts below the line: so try every number of hits.
     best = 0.0
@@ -205,7 +217,45 @@ def _cut_average_precision(rank, hits, size, relevant, inside, expected_sum, wor
             # With one hit more, those at the end each count one more before them, and a new one leads them.
             last_hits += last_reciprocals + (hits + 1) / (rank + inside - drawn)
             last_reciprocals += 1.0 / (rank + inside - drawn)
-    return total / weights, worst, best
+    return expected, worst, best
+
+
+@compiled
+def weighted_average_precision(totals, relevants, gains, k):
+    """Expected WAP@k of one query: Σ_{i ≤ k} rel(i)·ACG@i / (relevant items among the first k), 0 without one.
+
+    ACG@i is the mean gain of the first i items. A relevant item of a group gains on average the same wherever it
+    stands, so this is average precision in which the hits of a group count as much as they gain on average.
+
+    Args:
+        totals, relevants: (L,) int64, items and relevant items at each distance, nearest first.
+        gains: (L,) float64, sums of what the relevant ones gain, each more than 0.
+        k: depth of the ranking, at least 1.
+
+    Example:
+        >>> import numpy as np
+        >>> weighted_average_precision(np.array([1, 1]), np.array([1, 1]), np.array([2.0, 1.0]), k=2)  # 2/1, 3/2
+        1.75
+    """
+    rank = 0
+    hits = 0
+    gain = 0.0
+    total = 0.0
+    for level in range(len(totals)):
+        size = totals[level]
+        relevant = relevants[level]
+        inside = k - rank
+        if inside <= 0:
+            break
+        if relevant > 0:
+            mean = gains[level] / relevant
+            if inside < size:
+                return mean * _cut_expectation(rank, hits, gain / mean, size, relevant, inside, total / mean)
+            total += mean * expected_group_sum(rank, gain / mean, size, relevant)
+        rank += size
+        hits += relevant
+        gain += gains[level]
+    return total / hits if hits else 0.0
 
 
 @compiled
