@@ -17,7 +17,17 @@ ROOMS = (
     *("codes", "sources", "classes", "centres", "objectives", "metrics", "backbones", "methods", "models"),
     *("training", "engines", "catalogue", "reports", "service"),
 )
-GROUND = ("cache", "compute.devices", "compute.threads", "errors", "files", "plugins", "progress", "registry")
+GROUND = (
+    "cache",
+    "compute.devices",
+    "compute.threads",
+    "errors",
+    "files",
+    "hub",
+    "plugins",
+    "progress",
+    "registry",
+)
 MODULES = [
     *(f"hashlens.{name}" for name in GROUND),
     *(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +18,8 @@ SourceName = Annotated[
     ),
 ]
 Split = Annotated[str | None, typer.Option(help="Split of the source to use, as :SPLIT at its end.")]
-ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A folder written by hashlens fit.")]
+MODEL_HELP = "A folder written by hashlens fit, or hf://user/name."
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Relations = Annotated[
     str | None,
     typer.Option(

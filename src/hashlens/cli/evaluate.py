@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashlens.cli.arguments import EncodingDevice, Relations, depths
+from hashlens.cli.arguments import MODEL_HELP, EncodingDevice, Relations, depths
 from hashlens.cli.messages import log
 from hashlens.cli.pages import this_command
 from hashlens.cli.tables import print_comparison, print_facts, print_instances, print_metrics
@@ -18,9 +18,7 @@ from hashlens.progress import progress_bar
 
 @VERBS.register("evaluate")
 def evaluate(
-    model: Annotated[
-        Path | None, typer.Argument(metavar="MODEL", help="A folder written by hashlens fit.", show_default=False)
-    ] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)] = None,
     queries: Annotated[str | None, typer.Option(metavar="SOURCE", help="Images to search with.")] = None,
     database: Annotated[str | None, typer.Option(metavar="SOURCE", help="Images to search in.")] = None,
     output: Annotated[
@@ -106,7 +104,7 @@ def evaluate(
 
 
 def _evaluate_instances(
-    model: Path,
+    model: str,
     queries: str,
     database: str,
     ground_truth: Path,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashlens.cli.arguments import ModelFolder
+from hashlens.cli.arguments import ModelName
 from hashlens.cli.messages import log
 from hashlens.cli.tables import print_facts
 from hashlens.cli.verbs import VERBS
@@ -15,7 +15,7 @@ from hashlens.cli.verbs import VERBS
 
 @VERBS.register("export")
 def export(
-    model: ModelFolder,
+    model: ModelName,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.onnx", help="File to write.")],
 ) -> None:
     """Write a model as an ONNX file, which gives the same packed codes without PyTorch."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashlens.cli.arguments import EncodingDevice, Split
+from hashlens.cli.arguments import MODEL_HELP, EncodingDevice, Split
 from hashlens.cli.messages import log
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
@@ -16,9 +16,7 @@ from hashlens.progress import progress_bar
 
 @VERBS.register("index")
 def index(
-    model: Annotated[
-        Path | None, typer.Argument(metavar="MODEL", help="A folder written by hashlens fit.", show_default=False)
-    ] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)] = None,
     source: Annotated[
         str | None,
         typer.Argument(metavar="SOURCE", help="Images, as hashlens fit takes them.", show_default=False),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,9 @@ from hashlens.cli.verbs import VERBS
 
 @VERBS.register("info")
 def info(
-    path: Annotated[Path, typer.Argument(metavar="MODEL|INDEX", help="A folder written by fit or index.")],
+    path: Annotated[
+        str, typer.Argument(metavar="MODEL|INDEX", help="A folder written by fit or index, or hf://user/name.")
+    ],
 ) -> None:
     """Show what a model or an index is."""
     from hashlens.reports.facts import facts_of

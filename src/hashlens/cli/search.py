@@ -25,7 +25,7 @@ def search(
         list[str], typer.Argument(metavar="IMAGE...", help="Images to search with, or whole sources.")
     ],
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="MODEL", help="What encodes the images, to search in a table, such as INDEX/model."),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Results for each image.")] = 10,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
 
+METRICS_FILE = "metrics.json"  # of a report that was written down
 RESAMPLES_AT_ONCE = 1 << 22  # drawn queries
 
 

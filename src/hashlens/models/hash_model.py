@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 import textwrap
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 from hashlens.backbones import Backbone, weights_version
 from hashlens.errors import BadInput
 from hashlens.files import replacing, write_json
+from hashlens.hub import fetch_files, is_address, parse_address, send_folder
+from hashlens.models.card import model_card, read_report, shown_name
 from hashlens.models.encoder import Encoder
 from hashlens.models.network import HASH_LAYERS, HashNetwork, HiddenLayers
 from hashlens.progress import Progress
@@ -26,6 +30,7 @@ FORMAT = "hashlens-model"
 VERSION = 3  # the first had no hidden layers, the second no mirror images
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
 WAITING_FILE = re.compile(r"\.model-[0-9a-f]{64}\.safetensors")
 FIELDS: dict[str, tuple[type, ...]] = {
     "bits": (int,),
@@ -276,17 +281,75 @@ class HashModel:
             if WAITING_FILE.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
+    def push(
+        self,
+        name: str,
+        *,
+        report: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        data: str = "",
+        license: str | None = None,
+        private: bool = False,
+        message: str = "A model of HashLens",
+    ) -> str:
+        """Send the model to the Hugging Face Hub, with a card that says what it is, how good, and how to use it.
+
+        What the files tell strangers: names of classes, the settings of the training, the last part of the source's
+        name, and the figures of the report. The card replaces one that is there, which stays in the history.
+
+        Args:
+            name: ``user/name``, or ``hf://user/name``; the repository is made if need be.
+            report: what :func:`hashlens.reports.write_report` returned, or the folder that it wrote; its figures
+                stand in the card as the Hub's ``model-index``.
+            data: what the model was trained on, in words or as ``hf://datasets/user/name``; by default the last
+                part of the source's name.
+            license: as the Hub names licences, such as ``mit``; none is claimed by default.
+            private: whether a new repository is for its owner alone.
+            message: of the commit.
+
+        Returns:
+            The repository's address for a browser.
+
+        Raises:
+            BadInput: the report is of another model, or the Hub does not take it, as when nobody is logged in.
+
+        Example:
+            >>> import hashlens as hl
+            >>> hl.HashModel.load("model").push("me/shoes-64-bits", report="report")  # doctest: +SKIP
+            'https://huggingface.co/me/shoes-64-bits'
+        """
+        address = parse_address(name if is_address(name) else f"hf://{name}")
+        if address.dataset or address.path:
+            raise BadInput(f"A model goes to user/name on the Hub, not to {name}.")
+        measured = (
+            None
+            if report is None
+            else read_report(os.fspath(report) if isinstance(report, os.PathLike) else report)
+        )
+        if measured is not None and measured.get("model", {}).get("fingerprint") != self.fingerprint():
+            raise BadInput("The report is of another model; evaluate this one, and give what that wrote.")
+        source = shown_name(str(self.training.get("source", "")))
+        with tempfile.TemporaryDirectory() as folder:
+            replace(self, training={**self.training, "source": source}).save(folder)
+            card = model_card(read_config(folder), address.repository, measured, data, license)
+            Path(folder, CARD_FILE).write_text(card, encoding="utf-8")
+            return send_folder(folder, address, message, private)
+
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> HashModel:
         """Read what :meth:`save` wrote; nothing else is needed, and no code in the files is run.
 
+        Args:
+            folder: or ``hf://user/name``, with ``@revision`` behind it or not, for a model on the Hugging Face Hub.
+                Only ``config.json`` and ``model.safetensors`` are fetched, and kept in the Hub's own cache.
+
         Raises:
-            BadInput: the folder or a file in it is missing, damaged, or not a HashLens model.
+            BadInput: the folder or a file in it is missing, damaged, or not a HashLens model; or the Hub does not
+                have it, or does not let you have it.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        folder = Path(folder)
+        folder = model_folder(folder)
         config = read_config(folder)
         weights = _read_weights(folder, config["weights_sha256"])
         try:
@@ -350,6 +413,24 @@ def _read_weights(folder: Path, digest: str) -> bytes:
     if not found:
         raise BadInput(f"{folder} has a {CONFIG_FILE} but no {WEIGHTS_FILE}; copy or train it again.")
     raise BadInput(f"{folder / WEIGHTS_FILE} is damaged or belongs to another model than {CONFIG_FILE}.")
+
+
+def model_folder(place: str | os.PathLike[str]) -> Path:
+    """The folder of a model, which is fetched first where its place is an address on the Hugging Face Hub.
+
+    Raises:
+        BadInput: it is not a model's address, or cannot be had.
+
+    Example:
+        >>> model_folder("models/shoes").name
+        'shoes'
+    """
+    if not is_address(place):
+        return Path(place)
+    address = parse_address(os.fspath(place))
+    if address.dataset or address.path:
+        raise BadInput(f"{place} is no model; one on the Hub is written hf://user/name.")
+    return fetch_files(address, [CONFIG_FILE, WEIGHTS_FILE])
 
 
 def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from hashlens.catalogue import Catalogue
@@ -11,7 +10,7 @@ from hashlens.catalogue.catalogue import DATABASE_FILE
 from hashlens.engines import HammingIndex
 from hashlens.errors import BadInput
 from hashlens.models import CONFIG_FILE, read_config
-from hashlens.models.hash_model import kept_scores
+from hashlens.models.hash_model import kept_scores, model_folder
 
 SHOWN_CLASSES = 8
 SHOWN = 5  # sources, and images that are not indexed
@@ -33,7 +32,7 @@ def facts_of(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[str]]
         >>> facts["bits"], facts["backbone"], facts["classes"], remarks
         (16, 'none: 8 given features', '2: cat, dog', [])
     """
-    folder = Path(folder)
+    folder = model_folder(folder)
     if (folder / DATABASE_FILE).is_file():
         return _of_index(Catalogue.open(folder))
     if not (folder / CONFIG_FILE).is_file():
