@@ -236,14 +236,15 @@ def _told(address: Address) -> Iterator[None]:
         raise BadInput(f"{address} is gated: ask for access on its page, and log in with hf auth login.") from None
     except errors.RepositoryNotFoundError:
         raise BadInput(
-            f"There is no {address} on the Hugging Face Hub that you may see; for what is private, and to push, log "
-            "in with hf auth login or set HF_TOKEN."
+            f"There is no {address} on the Hugging Face Hub that you may see; for what is private, and to push, "
+            "log in with hf auth login or set HF_TOKEN."
         ) from None
     except errors.RevisionNotFoundError:
         raise BadInput(f"{address} names a revision that the repository does not have.") from None
-    except errors.RemoteEntryNotFoundError:
-        raise BadInput(f"There is no file {address} on the Hugging Face Hub.") from None
-    except unreachable as error:
+    except (errors.EntryNotFoundError, *unreachable) as error:
+        missing, local = errors.EntryNotFoundError, errors.LocalEntryNotFoundError  # that is: no network
+        if isinstance(error, missing) and not isinstance(error, local):
+            raise BadInput(f"There is no file {address} on the Hugging Face Hub.") from None
         code = getattr(getattr(error, "response", None), "status_code", None)
         if code in (401, 403):
             reason = "log in as someone who may with hf auth login, or set HF_TOKEN"

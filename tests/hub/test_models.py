@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from huggingface_hub import HfApi, ModelCard
+from typer.testing import CliRunner
 
 import hashlens as hl
+from hashlens.cli import application
 from hashlens.errors import BadInput
 from hashlens.reports import write_report
 from refusals import is_one_sentence
@@ -57,6 +60,31 @@ def test_the_card_tells_what_was_measured(
     assert r"cat \| dog, \<b\>bird\</b\>" in content
     model.push("me/measured", report=report)  # the report itself, and a second time
     assert "cc-by" not in httpx.get(f"{hub}/me/measured/resolve/main/README.md").text
+
+
+def test_the_page_and_its_commands_work(
+    hub: str, model: hl.HashModel, source: hl.sources.FeatureArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "hub.md").read_text(encoding="utf-8")
+    model.save("model")
+    write_report(model, queries=source.select(range(20)), database=source.select(range(20, 60)), folder="report")
+    commands = re.findall(r"^    hashlens (push [^#\n]*)", page, re.MULTILINE)
+    assert commands
+    for command in commands:
+        done = CliRunner().invoke(application(), command.split())
+        assert done.exit_code == 0, done.output
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {"hl": hl}
+    exec(compile(block, "docs/hub.md", "exec"), names)
+    assert names["model"].fingerprint() == model.fingerprint()  # type: ignore[attr-defined]
+    np.save("photos.npy", source.features())
+    for words in (
+        ["index", "hf://me/shoes-64-bits", "photos.npy", "-o", "index"],
+        ["info", "hf://me/shoes-64-bits"],
+    ):
+        done = CliRunner().invoke(application(), words)
+        assert done.exit_code == 0, done.output
 
 
 def test_no_folder_of_this_machine_is_told(hub: str, model: hl.HashModel) -> None:

@@ -19,8 +19,8 @@ SHOWN_CLASSES = 20
 TEXT = """\
 # {title}
 
-Turns {what} into {bits} bits, so that the most alike are found by Hamming distance. Trained by HashLens (`pip install
-hashlens`); `config.json` and `model.safetensors` are all of it, and no code is run to load them.
+Turns {what} into {bits} bits, so that the most alike are found by Hamming distance. Trained by HashLens
+(`pip install hashlens`); `config.json` and `model.safetensors` are all of it, and no code is run to load them.
 
 ## Use
 
