@@ -228,8 +228,13 @@ def _told(address: Address) -> Iterator[None]:
     """What the client raises, as a sentence."""
     from huggingface_hub import errors
 
-    # The base of all that its HTTP library raises, whichever that is in its version.
-    unreachable: tuple[type[BaseException], ...] = (errors.HfHubHTTPError.__mro__[1], OSError, ValueError)
+    # The second is the base of all that its HTTP library raises, whichever that is in its version.
+    refusals: tuple[type[BaseException], ...] = (
+        errors.EntryNotFoundError,
+        errors.HfHubHTTPError.__mro__[1],
+        OSError,
+        ValueError,
+    )
     try:
         yield
     except errors.GatedRepoError:
@@ -241,7 +246,7 @@ def _told(address: Address) -> Iterator[None]:
         ) from None
     except errors.RevisionNotFoundError:
         raise BadInput(f"{address} names a revision that the repository does not have.") from None
-    except (errors.EntryNotFoundError, *unreachable) as error:
+    except refusals as error:
         missing, local = errors.EntryNotFoundError, errors.LocalEntryNotFoundError  # that is: no network
         if isinstance(error, missing) and not isinstance(error, local):
             raise BadInput(f"There is no file {address} on the Hugging Face Hub.") from None
