@@ -103,7 +103,8 @@ def parse_address(text: str) -> Address:
         or ".." in text.split("/")
         or (not found["dataset"] and found["repository"][:9] == "datasets/")
     ):
-        raise BadInput(f"'{text}' is no address on the Hugging Face Hub; write hf://user/name.")
+        kind = "datasets/" if text.startswith(f"{PREFIX}datasets") else ""
+        raise BadInput(f"'{text}' is no address on the Hugging Face Hub; write {PREFIX}{kind}user/name.")
     revision = unquote(found["revision"]) if found["revision"] else None
     return Address(found["repository"], found["dataset"] is not None, revision, found["path"] or "")
 

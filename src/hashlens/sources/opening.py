@@ -14,6 +14,7 @@ from hashlens.registry import Registry
 from hashlens.sources import (
     csv_file,
     folder,
+    hub_data,
     image_files,
     list_file,
     named,
@@ -22,7 +23,9 @@ from hashlens.sources import (
     parquet,
     parquet_folder,
     protocols,
+    tar_shards,
 )
+from hashlens.sources.arrow_dataset import is_arrow_dataset, of_arrow_dataset
 from hashlens.sources.data_frame import is_data_frame, of_data_frame
 from hashlens.sources.feature_array import FeatureArray
 from hashlens.sources.image_array import ImageArray
@@ -48,18 +51,20 @@ register("npy")(npy.OPENER)
 register("csv")(csv_file.OPENER)
 register("list")(list_file.OPENER)
 register("parquet")(parquet.OPENER)
+register("tar")(tar_shards.OPENER)
+register("hub")(hub_data.OPENER)
 
 
 def open_source(source: str | os.PathLike[str], split: str | None = None) -> Source:
     """Open images with their labels, or ready-made features.
 
     Args:
-        source: a folder of class folders or of parquet files; a ``.parquet``, ``.csv`` or ``.npz`` file; one
-            image file; a named set (``digits``, ``fashion-mnist``, ``cifar10``,
-            ``cifar100``) or protocol (``cifar10-i``, ``cifar10-ii``); or what else one of
-            :data:`OPENERS` recognises; the one that was registered last is asked first. If none does, what follows
-            the last colon is the split: of a named set, a sub-folder, the parquet files of that name, or the rows
-            with that value in the column ``split``.
+        source: a folder of class folders or of parquet files; a ``.parquet``, ``.csv`` or ``.npz`` file; ``.tar``
+            files; one image file; a data set on the Hugging Face Hub (``hf://datasets/user/name``); a named set
+            (``digits``, ``fashion-mnist``, ``cifar10``, ``cifar100``) or protocol (``cifar10-i``, ``cifar10-ii``);
+            or what else one of :data:`OPENERS` recognises; the one that was registered last is asked first. If
+            none does, what follows the last colon is the split: of a named set, a sub-folder, the parquet files of
+            that name, or the rows with that value in the column ``split``.
         split: the same, as an argument.
 
     Raises:
@@ -94,7 +99,8 @@ def as_source(items: Any) -> Source:
         items: a source; what :func:`open_source` takes; one image or a sequence of them, each the bytes of an image
             file, a PIL image or (H, W, 3) uint8 pixels, in a sequence also the path of an image file;
             (N, H, W, 3) uint8 pixels; (N, D) or (D,) features, as an array, a tensor, lists of numbers, an iterator
-            of (n, D) arrays, or a data frame, see :func:`hashlens.sources.data_frame.of_data_frame`.
+            of (n, D) arrays, a data frame, see :func:`hashlens.sources.data_frame.of_data_frame`, or a
+            ``datasets.Dataset``, see :func:`hashlens.sources.arrow_dataset.of_arrow_dataset`.
 
     Raises:
         BadInput: it is none of these.
@@ -111,6 +117,8 @@ def as_source(items: Any) -> Source:
         return open_source(items)
     if is_image(items):
         return ImageList([items])
+    if is_arrow_dataset(items):
+        return of_arrow_dataset(items)
     if is_data_frame(items):
         return of_data_frame(items)
     if isinstance(items, Sequence) and len(items) and all(is_image(item) for item in items):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import OrderedDict
@@ -16,16 +15,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
+from hashlens.sources.column_labels import (
+    choose_columns,
+    declared_features,
+    declared_names,
+    holds_images,
+    labels_of_column,
+)
 from hashlens.sources.decoding import UnreadableImage
 from hashlens.sources.image_files import read_file
-from hashlens.sources.labels import (
-    NO_LABEL,
-    Labels,
-    class_names_from,
-    multi_hot,
-    number_classes,
-    number_label_sets,
-)
+from hashlens.sources.labels import Labels
 from hashlens.sources.opener import Opener, is_file_named
 from hashlens.sources.source import Source, identity_of
 
@@ -36,8 +35,10 @@ class ParquetImages(Source):
     """Rows of a parquet file; groups of rows are read when one of them is needed.
 
     Args:
-        path: the file; its column ``image`` is a struct of ``bytes`` and ``path``, or the bytes themselves.
+        path: the file.
         rows: the rows to use.
+        column: of the images: structs of ``bytes`` and ``path``, or the bytes themselves.
+        location: what opens the file, where that is not its path.
     """
 
     def __init__(
@@ -47,10 +48,15 @@ class ParquetImages(Source):
         labels: Labels | None = None,
         class_names: Sequence[str] = (),
         identity: str | None = None,
+        column: str = "image",
+        location: str | None = None,
     ) -> None:
-        super().__init__(str(path), labels, class_names, identity)
+        super().__init__(location or str(path), labels, class_names, identity)
         self._path = path
         self._rows = rows
+        self._image_column = column
+        self._elsewhere = location is not None  # and must not name files of this machine
+        self._location = location or str(path.resolve())
         self._open()
 
     def _open(self) -> None:
@@ -88,6 +94,8 @@ class ParquetImages(Source):
         return bytes(value)
 
     def _linked(self, name: str) -> bytes:
+        if self._elsewhere:
+            raise UnreadableImage("the row names a file instead of holding it")
         try:
             return read_file(self._path.parent / name)
         except UnreadableImage as error:
@@ -96,14 +104,14 @@ class ParquetImages(Source):
     def _column(self, group: int) -> pa.ChunkedArray:
         with self._lock:
             if group not in self._groups:
-                self._groups[group] = self._file.read_row_group(group, columns=["image"]).column("image")
+                self._groups[group] = self._file.read_row_group(group, columns=[self._image_column]).column(0)
             self._groups.move_to_end(group)
             while len(self._groups) > 1 and sum(column.nbytes for column in self._groups.values()) > KEPT_BYTES:
                 self._groups.popitem(last=False)
             return self._groups[group]
 
     def location(self, item: int) -> str:
-        return f"{self._path.resolve()}#{self._rows[item]}"
+        return f"{self._location}#{self._rows[item]}"
 
     def vectors(self, column: str) -> NDArray[np.float32]:
         names = self._file.schema_arrow.names
@@ -129,13 +137,17 @@ class ParquetImages(Source):
         self._open()
 
 
-def open_parquet(path: str | os.PathLike[str], split: str | None = None) -> ParquetImages:
+def open_parquet(
+    path: str | os.PathLike[str], split: str | None = None, location: str | None = None
+) -> ParquetImages:
     """Open a parquet file of images.
 
     Args:
         path: has a column ``image`` and, if there are labels, ``label`` or ``labels``: class numbers or names,
-            or lists of them. Names of numbered classes come from the ClassLabel in the file's metadata.
+            or lists of them; or other names that :func:`hashlens.sources.column_labels.choose_columns` finds. Names
+            of numbered classes come from the ClassLabel in the file's metadata.
         split: keep the rows that have this value in the column ``split``.
+        location: what opens the file, where that is not its path; its name then, too.
 
     Raises:
         BadInput: it is not a parquet file, a column is missing or of a wrong type, or no row is left.
@@ -145,12 +157,13 @@ def open_parquet(path: str | os.PathLike[str], split: str | None = None) -> Parq
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise BadInput(f"{path} is not a parquet file ({str(error).splitlines()[0]}).") from None
-    if "image" not in schema.names:
+    features = declared_features(schema)
+    image, label = choose_columns({field.name: field.type for field in schema}, features)
+    if image is None:
         raise BadInput(f"{path} needs a column 'image'; it has {', '.join(schema.names) or 'none'}.")
-    kind = schema.field("image").type
-    if not (pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        raise BadInput(f"{path} has a column 'image' of type {kind}; it must hold bytes, or bytes and path.")
-    label = next((name for name in ("label", "labels") if name in schema.names), None)
+    kind = schema.field(image).type
+    if not holds_images(kind):
+        raise BadInput(f"{path} has a column '{image}' of type {kind}; it must hold bytes, or bytes and path.")
     wanted = [name for name in (label, "split") if name in schema.names]
     table = pq.read_table(path, columns=wanted) if wanted else None
     rows = np.arange(pq.read_metadata(path).num_rows)
@@ -161,51 +174,14 @@ def open_parquet(path: str | os.PathLike[str], split: str | None = None) -> Parq
         rows = np.flatnonzero(np.array(table.column("split").to_pylist()) == split)
     if not len(rows):
         raise BadInput(f"{path} holds no images" + (f" with split '{split}'." if split else "."))
-    identity = identity_of(path, split)
-    if label is None:
-        return ParquetImages(path, rows, identity=identity)
-    assert table is not None
-    labels, class_names = _labels(table.column(label), _declared_names(schema, label), str(path))
-    return ParquetImages(path, rows, None if labels is None else labels[rows], class_names, identity)
+    identity = location or identity_of(path, split)
+    labels: Labels | None = None
+    class_names: tuple[str, ...] = ()
+    if label is not None:
+        assert table is not None
+        every, class_names = labels_of_column(table.column(label), declared_names(features.get(label)), str(path))
+        labels = None if every is None else every[rows]
+    return ParquetImages(path, rows, labels, class_names, identity, image, location)
 
 
 OPENER = Opener("a .parquet file of images", is_file_named(".parquet"), open_parquet)
-
-
-def _labels(
-    column: pa.ChunkedArray, declared: list[str] | None, path: str
-) -> tuple[Labels | None, tuple[str, ...]]:
-    kind = column.type
-    values = column.to_pylist()
-    if pa.types.is_integer(kind):
-        numbers = np.array([-1 if value is None else value for value in values], np.int64)
-        return numbers, class_names_from(numbers, declared, path)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return number_classes(values)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        sets = [[one for one in value or [] if one is not None] for value in values]
-        if pa.types.is_integer(kind.value_type):
-            names = class_names_from(np.array([n for numbers in sets for n in numbers], np.int64), declared, path)
-            return multi_hot([[n for n in numbers if n != NO_LABEL] for numbers in sets], len(names)), names
-        if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type):
-            return number_label_sets(sets)
-    raise BadInput(f"{path} has labels of type {kind}; use integers, strings, or lists of either.")
-
-
-def _declared_names(schema: pa.Schema, label: str) -> list[str] | None:
-    """Names of a ClassLabel, alone or in a sequence, from the metadata that Hugging Face datasets writes."""
-    try:
-        metadata = json.loads((schema.metadata or {})[b"huggingface"])
-        feature = metadata["info"]["features"][label]
-    except (KeyError, ValueError, TypeError):
-        return None
-    while feature is not None:
-        if isinstance(feature, list):
-            feature = feature[0] if feature else None
-        elif isinstance(feature, dict):
-            if "names" in feature:
-                return [str(name) for name in feature["names"]]
-            feature = feature.get("feature")
-        else:
-            return None
-    return None
