@@ -6,10 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import datasets
 import httpx
 import numpy as np
 import pytest
 from huggingface_hub import HfApi, ModelCard
+from PIL import Image
 from typer.testing import CliRunner
 
 import hashlens as hl
@@ -74,9 +76,17 @@ def test_the_page_and_its_commands_work(
     for command in commands:
         done = CliRunner().invoke(application(), command.split())
         assert done.exit_code == 0, done.output
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    block, another = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names = {"hl": hl}
     exec(compile(block, "docs/hub.md", "exec"), names)
+    random = np.random.default_rng(0)
+    for number in range(60):
+        Path(f"shoes/{number % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(f"shoes/{number % 2}/{number}.png")
+    datasets.load_dataset("imagefolder", data_dir="shoes", split="train").to_parquet("shoes.parquet")
+    monkeypatch.setattr("hashlens.backbones.backbone.native_image_size", lambda _: 32)  # a fraction of the time
+    assert exec(compile(another, "docs/hub.md", "exec"), learned := dict(names)) is None
+    assert learned["model"].bits == 64 and learned["model"].class_names == ("0", "1")  # type: ignore[attr-defined]
     assert names["model"].fingerprint() == model.fingerprint()  # type: ignore[attr-defined]
     np.save("photos.npy", source.features())
     for words in (

@@ -9,12 +9,12 @@ import datasets
 import numpy as np
 import pytest
 from PIL import Image
+from test_openers import check_contract
 
 import hashlens as hl
 from hashlens.errors import BadInput
 from hashlens.sources import FeatureArray, as_source
 from refusals import is_one_sentence
-from test_openers import check_contract
 
 NAMES = datasets.ClassLabel(names=["cat", "dog"])
 

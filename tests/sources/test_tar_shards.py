@@ -120,7 +120,7 @@ def test_several_files_are_one_source(tmp_path: Path) -> None:
         assert source.labels is not None and source.labels.tolist() == [number % 3 for number in expected]
     for pattern, sentence in (
         ("photos-{010..012}.tar", r"no file .*photos-012\.tar"),
-        ("photos-{0..99999999}.tar", "more than 100,000 files"),
+        ("photos-{000..99999999}.tar", "more than 100,000 files"),
         ("photos-000.tar:train", "no split 'train'"),
     ):
         with pytest.raises(BadInput, match=sentence) as refusal:
