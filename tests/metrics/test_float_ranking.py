@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hashlens as hl
+from hashlens.errors import BadInput
 from hashlens.metrics import float_ranking
 from hashlens.metrics.float_ranking import evaluate_features
 
@@ -75,3 +76,33 @@ def test_items_that_are_left_out_are_not_seen() -> None:
         alone = evaluate_features(items[[item]], labels[[item]], items[rest], labels[rest], (3, None))
         for name in alone:
             assert found.per_query[name][place] == pytest.approx(alone[name])
+
+
+@pytest.mark.parametrize("distance", ["cosine", "l1", "l2"])
+def test_binary_codes_rank_the_same_by_every_distance(distance: str) -> None:
+    random = np.random.default_rng(5)
+    queries, database = (random.choice([-1.0, 1.0], (count, 8)).astype(np.float32) for count in (7, 60))
+    asked, labels = random.integers(0, 3, 7), random.integers(0, 3, 60)
+    found = evaluate_features(queries, asked, database, labels, (5, None), distance=distance)
+    binary = hl.evaluate(queries, asked, database, labels, (5, None))
+    for name in found:
+        assert found[name] == pytest.approx(binary[name], abs=1e-12)
+
+
+@pytest.mark.parametrize(("distance", "norm"), [("l1", 1), ("l2", 2)])
+def test_other_distances_against_sorting(distance: str, norm: int) -> None:
+    random = np.random.default_rng(6)
+    queries, database = (random.normal(size=(count, 5)).astype(np.float32) for count in (6, 40))
+    asked, labels = random.integers(0, 3, 6), random.integers(0, 3, 40)
+    found = evaluate_features(queries, asked, database, labels, (9, None), distance=distance)
+    for q in range(6):
+        order = np.argsort([np.linalg.norm(queries[q] - item, norm) for item in database])
+        right = [bool(labels[item] == asked[q]) for item in order]
+        assert found.per_query["mAP@9"][q] == pytest.approx(slow_ap(right, 9))
+        assert found.per_query["mAP@all"][q] == pytest.approx(slow_ap(right, 40))
+
+
+def test_an_unknown_distance_is_refused() -> None:
+    x, labels = np.eye(2, dtype=np.float32), np.arange(2)
+    with pytest.raises(BadInput, match="'l3'"):
+        evaluate_features(x, labels, x, labels, (1,), distance="l3")
