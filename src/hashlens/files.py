@@ -108,7 +108,7 @@ def as_shown(text: object) -> str:
         >>> as_shown(os.fsdecode(bytes([0x63, 0xE9]))), as_shown("a" + chr(27) + "[31mred")
         ('c�', 'a\\\\x1b[31mred')
     """
-    text = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = str(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 

@@ -64,6 +64,36 @@ def test_what_is_put_is_there_at_once_for_others() -> None:
         assert known(other, 3) == 3
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE features SET feature = zeroblob(length(feature))",
+        "UPDATE features SET feature = substr(feature, 1, 3)",
+        "UPDATE features SET feature = 'words'",
+        "UPDATE features SET feature = (SELECT feature FROM features LIMIT 1 OFFSET 1) WHERE rowid = 1",
+    ],
+)
+def test_a_feature_that_is_not_what_was_written_is_not_known_and_is_written_again(damage: str) -> None:
+    path = filled(3)
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute(damage)
+    with closing(FeatureCache(FINGERPRINT)) as cache:
+        assert known(cache, 3) < 3
+        cache.put(entries(3))
+        assert known(cache, 3) == 3
+
+
+def test_a_file_with_another_table_in_the_place_of_ours_is_rebuilt() -> None:
+    path = filled(3)
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("ALTER TABLE features RENAME COLUMN feature TO other")
+    with closing(FeatureCache(FINGERPRINT)) as cache:
+        with pytest.warns(UserWarning, match="was damaged"):
+            assert known(cache, 3) == 0
+        cache.put(entries(3))
+        assert known(cache, 3) == 3
+
+
 def test_caches_of_different_fingerprints_share_nothing() -> None:
     filled(3)
     with closing(FeatureCache(FINGERPRINT[::-1])) as cache:

@@ -153,6 +153,25 @@ def test_a_table_that_is_damaged_inside_is_refused(tmp_path: Path) -> None:
         assert is_one_sentence(error)
 
 
+def test_a_changed_byte_among_the_codes_of_a_copy_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "codes.parquet"
+    table = opened(path)
+    table.add(np.random.default_rng(0).integers(0, 16, (200, 3), np.uint8) << 4, np.arange(200))
+    table.flush()
+    content = path.read_bytes()
+    column = pq.read_metadata(path).row_group(0).column(1)
+    start = column.dictionary_page_offset or column.data_page_offset
+    refused = []
+    for place in range(start, start + column.total_compressed_size, 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        try:
+            np.testing.assert_array_equal(opened(path).rows(np.arange(200)).codes, table.rows(np.arange(200)).codes)
+        except BadInput as error:
+            refused.append(str(error))
+    assert len(refused) > 100  # not all: some bytes say nothing, such as statistics
+    assert all("cannot be read" in reason and reason.endswith(".") for reason in refused)
+
+
 def test_a_search_in_the_copy_finds_what_the_index_finds(catalogue: Catalogue, tmp_path: Path) -> None:
     path = tmp_path / "codes.parquet"
     copy_to(catalogue, opened(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -237,3 +238,48 @@ def test_what_others_planted_in_the_database_is_refused_before_it_runs(
     with pytest.raises(BadInput, match=says) as error:
         Catalogue.open(tmp_path / "index")
     assert is_one_sentence(error)
+
+
+ODD = {"nothing": "NULL", "text": "'words'", "bytes": "x'ff00'", "a fraction": "0.5", "huge": "9223372036854775807"}
+COLUMNS = (
+    "properties.value", "images.id", "images.path", "images.source", "images.size", "images.mtime", "images.code",
+    "skipped.path", "skipped.reason", "labels.id", "labels.name", "image_labels.image", "image_labels.label",
+    "image_labels.place", "details.image", "details.detail", "pending.image", "contents.image", "contents.digest",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_rows_of_other_types_are_refused_or_passed_over(tmp_path: Path, model: HashModel, column: str) -> None:
+    Catalogue.create(tmp_path / "whole", model).update(source())
+    table, name = column.split(".")
+    codes = model.encode(source().features()[:2])
+    for odd, value in ODD.items():
+        for which in ("1", "rowid % 2 = 0") if table != "properties" and table != "image_labels" else ("1",):
+            folder = tmp_path / f"{odd} {which[:1]}"
+            shutil.copytree(tmp_path / "whole", folder)
+            with sqlite3.connect(folder / "catalogue.sqlite") as rows:
+                rows.execute("INSERT INTO skipped VALUES ('lost.jpg', 'mine', 'gone')")
+                rows.execute("PRAGMA writable_schema = ON")  # by which NOT NULL and types can be had out of the way
+                rows.execute(
+                    "UPDATE sqlite_schema SET sql = replace(sql, 'NOT NULL', '') WHERE type = 'table' AND name = ?",
+                    (table,),
+                )
+            with contextlib.suppress(sqlite3.Error), sqlite3.connect(folder / "catalogue.sqlite") as rows:
+                rows.execute(f"UPDATE OR REPLACE {table} SET {name} = {value} WHERE {which}")
+            for use in (
+                lambda catalogue: catalogue.search(codes, 70, details=np.zeros((2, 16), np.int8)),
+                lambda catalogue: catalogue.search_ids([3], 5),
+                lambda catalogue: catalogue.entries(range(70)),
+                lambda catalogue: (
+                    catalogue.labels(),
+                    catalogue.sources(),
+                    catalogue.skipped(),
+                    catalogue.sample(3),
+                ),
+                lambda catalogue: catalogue.update(source(70)),
+                lambda catalogue: catalogue.prune(),
+            ):
+                try:
+                    use(Catalogue.open(folder))
+                except BadInput as error:
+                    assert str(error).endswith(".") and "\n" not in str(error)

@@ -15,6 +15,8 @@ import pytest
 import hashlens as hl
 from hashlens.errors import BadInput
 from hashlens.models import HashModel
+from hashlens.reports.facts import facts_of
+from refusals import is_one_sentence
 
 FORMATS = Path(__file__).parents[1] / "formats"
 
@@ -66,6 +68,42 @@ def test_a_format_that_is_not_known_yet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"version": 4}))
     with pytest.raises(BadInput, match="version 4"):
         HashModel.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("change", [{"mirrored": True}, {"hidden_layers": [7]}, {"bits": 15}])
+def test_a_config_that_would_give_other_codes_is_refused(tmp_path: Path, change: dict) -> None:
+    trained(0).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(config | change), encoding="utf-8")
+    with pytest.raises(BadInput) as error:
+        HashModel.load(tmp_path)
+    assert is_one_sentence(error)
+
+
+def test_preprocessing_that_is_not_what_was_saved_is_refused(tmp_path: Path) -> None:
+    hl.fit(hl.open_source("digits").select(range(20)), "itq", bits=8, image_size=32).save(tmp_path)
+    config = (tmp_path / "config.json").read_text(encoding="utf-8")
+    assert "0.5" in config
+    (tmp_path / "config.json").write_text(config.replace("0.5", "0.4", 1), encoding="utf-8")
+    with pytest.raises(BadInput, match="what codes depend on is not what was written"):
+        HashModel.load(tmp_path)
+
+
+def test_json_without_end_is_refused(tmp_path: Path) -> None:
+    trained(0).save(tmp_path)
+    (tmp_path / "config.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(BadInput, match="not valid JSON"):
+        HashModel.load(tmp_path)
+
+
+def test_a_model_whose_training_is_damaged_is_not_described(tmp_path: Path) -> None:
+    trained(0).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    del config["training"]["held_out"]
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(BadInput, match="is damaged") as error:
+        facts_of(tmp_path)
+    assert is_one_sentence(error)
 
 
 def test_a_save_that_is_killed_anywhere_leaves_the_old_model_or_the_new(tmp_path: Path) -> None:

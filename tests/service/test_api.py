@@ -202,6 +202,7 @@ def test_200_megabytes_are_refused(client: httpx.Client) -> None:
         ({"id": 3, "k": 0}, 422, "k is 0: "),
         ({"id": 3, "k": 10**9}, 422, "k is 1000000000: "),
         ({"id": 3, "k": "many"}, 422, "k is many: "),
+        ({"id": 3, "k": "many\n\nand\x1b[31mred"}, 422, "k is many and\\x1b[31mred: "),
         ({"id": 3, "offset": -1}, 422, "offset is -1: "),
         ({"id": 3, "radius": -1}, 422, "radius is -1: "),
         ({"id": 10**30}, 422, "id is 1000"),

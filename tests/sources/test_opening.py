@@ -380,6 +380,18 @@ def test_a_damaged_parquet_file_is_refused_or_its_rows_unreadable(tmp_path: Path
         assert "not a parquet file" in refusal(lambda: open_source(path))
 
 
+def test_a_parquet_file_whose_columns_are_damaged_is_refused(tmp_path: Path) -> None:
+    """With its footer whole, and so its schema."""
+    path = tmp_path / "a.parquet"
+    columns = {"image": [png(shade) for shade in SHADES[:3]], "label": [0, 1, 2], "vector": [[0.5, 1.0]] * 3}
+    pq.write_table(pa.table(columns), path, use_dictionary=False)
+    content, group = path.read_bytes(), pq.read_metadata(path).row_group(0)
+    places = {group.column(i).path_in_schema.partition(".")[0]: group.column(i).data_page_offset for i in range(3)}
+    for name, use in (("label", open_source), ("vector", lambda path: open_source(path).vectors("vector"))):
+        path.write_bytes(content[: places[name]] + b"\xff" * 8 + content[places[name] + 8 :])
+        assert "is damaged" in refusal(lambda use=use: use(path))
+
+
 # Features
 
 

@@ -10,18 +10,23 @@ import warnings
 from collections.abc import Iterable
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from hashlens.cache import cache_entries, cache_folder, cache_limit, remove_entry
 
 IN_USE = 3600  # seconds; a file that was opened or written since is not removed to make room
+# The last where another table stands in the place of ours, or the format is one that SQLite does not know.
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+SEAL = 8  # bytes of a checksum
 ROOM = 8  # one in so many features goes when there is no room for more
 
 
 class FeatureCache:
     """Features of one backbone with one preprocessing, by content digest.
 
-    Several threads and processes may use one file. A file that turns out to be damaged is started afresh. All files
+    Several threads and processes may use one file. A file that turns out to be damaged is started afresh, and a
+    feature that is not what was written, by a checksum behind it, is not known. All files
     together are kept within :func:`hashlens.cache.cache_limit`: files of backbones that were not used for the
     longest time go first, then the oldest features.
 
@@ -70,11 +75,11 @@ class FeatureCache:
             except sqlite3.DatabaseError as error:
                 self._replace(error)
                 row = None
-        return np.frombuffer(row[0], "<f4") if row else None
+        return None if row is None else _opened(digest, row[0])
 
     def put(self, features: Iterable[tuple[bytes, NDArray[np.float32]]]) -> None:
         """Remember features; they survive a crash from here on. Others may be forgotten to make room."""
-        rows = [(digest, feature.astype("<f4").tobytes()) for digest, feature in features]
+        rows = [(digest, _sealed(digest, feature.astype("<f4").tobytes())) for digest, feature in features]
         with self._lock:
             try:
                 self._insert(rows)
@@ -85,7 +90,7 @@ class FeatureCache:
     def _insert(self, rows: list[tuple[bytes, bytes]]) -> None:
         with self._connection:
             self._make_room()
-            self._connection.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
+            self._connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
 
     def _make_room(self) -> None:
         (pages,), (free,), (page_size,) = (
@@ -116,7 +121,19 @@ class FeatureCache:
             self._connection.close()
 
 
+def _sealed(digest: bytes, feature: bytes) -> bytes:
+    """A feature with a checksum behind it, also of the image that it belongs to."""
+    return feature + xxhash.xxh3_64_digest(digest + feature)
+
+
+def _opened(digest: bytes, sealed: object) -> NDArray[np.float32] | None:
+    """The feature, if it is what was written; earlier versions wrote none with a checksum."""
+    if not isinstance(sealed, bytes) or _sealed(digest, sealed[:-SEAL]) != sealed:
+        return None
+    return np.frombuffer(sealed[:-SEAL], "<f4")
+
+
 def _check_damage(error: sqlite3.DatabaseError) -> None:
     """Raise the error unless it means damage; others, such as a full disk, say nothing against the content."""
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
         raise error

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hashlens import engines
 from hashlens.catalogue.comparison import Comparison
-from hashlens.catalogue.database import Database, as_stored, as_text, create, note, properties
+from hashlens.catalogue.database import Database, as_bytes, as_stored, as_text, create, note, properties
 from hashlens.catalogue.ranking import Page, Ranking, details_of
 from hashlens.codes.packing import bytes_per_code
 from hashlens.engines import HammingIndex, SearchEngine
@@ -363,7 +363,7 @@ class Catalogue:
                 (json.dumps(sorted(set(ids))),),
             )
             return [
-                Entry(image, *described[image], as_text(source), (size, mtime), np.frombuffer(code, np.uint8))
+                Entry(image, *described[image], as_text(source), (size, mtime), self._as_codes([code])[0])
                 for image, source, size, mtime, code in found
             ]
 
@@ -372,7 +372,7 @@ class Catalogue:
         with self._database.connect() as rows:
             cursor = rows.execute("SELECT id, code FROM images ORDER BY id")
             while batch := cursor.fetchmany(at_once):
-                yield np.array([image for image, _ in batch], np.int64), _as_codes([code for _, code in batch])
+                yield np.array([image for image, _ in batch], np.int64), self._as_codes([code for _, code in batch])
 
     def remove(self, source: str) -> int:
         """Remove all images that came from a source, which may be gone; how many those are.
@@ -644,8 +644,8 @@ class Catalogue:
                     codes.append(row[0])
                     details.append(row[1])
         if None in details:
-            return _as_codes(codes), None
-        return _as_codes(codes), np.frombuffer(b"".join(details), np.int8).reshape(count, -1)
+            return self._as_codes(codes), None
+        return self._as_codes(codes), as_bytes(details, self.bits).view(np.int8)
 
     def _ties(self, codes: NDArray[np.uint8], found: Sequence[Sequence[Hit]], labels: Sequence[str]) -> list[Ties]:
         """How many images are as far from each query as the farthest of its hits."""
@@ -692,9 +692,9 @@ class Catalogue:
         """The images nearest to each of some images, given by id and code, without that image itself."""
         if not asked:
             return []
-        codes = _as_codes([code for _, code in asked])
+        codes = self._as_codes([code for _, code in asked])
         found = engine.search(codes, page.depth + 1, self._labelled(rows, labels))
-        details = details_of(rows, [own for own, _ in asked])
+        details = details_of(rows, [own for own, _ in asked], self.bits)
         ranked = []
         for (own, _), distances, ids in zip(asked, *found, strict=True):
             others = np.flatnonzero(ids != own)[: page.depth]
@@ -787,7 +787,9 @@ class Catalogue:
         engine.remove(gone[engine.contains(gone)])
         new = rows.execute("SELECT id, code FROM images WHERE id IN (SELECT image FROM pending) ORDER BY id")
         while batch := new.fetchmany(ROWS_AT_ONCE):
-            engine.add(_as_codes([code for _, code in batch]), np.array([image for image, _ in batch], np.int64))
+            engine.add(
+                self._as_codes([code for _, code in batch]), np.array([image for image, _ in batch], np.int64)
+            )
         engine.flush()
         self._note_state(rows, engine, images)
         return engine
@@ -821,6 +823,9 @@ class Catalogue:
             self._note_state(rows, engine, len(engine))
             rows.commit()
 
+    def _as_codes(self, stored: Sequence[object]) -> NDArray[np.uint8]:
+        return as_bytes(stored, bytes_per_code(self.bits))
+
     def _codes_folder(self, number: int) -> Path:
         return self.folder / f"codes-{number}"
 
@@ -840,16 +845,12 @@ def _state_of(engine: SearchEngine) -> str:
     return engine.state if isinstance(engine, HammingIndex) else ""
 
 
-def _as_codes(stored: Sequence[bytes]) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(stored), np.uint8).reshape(len(stored), -1)
-
-
 def _stored_codes(rows: sqlite3.Connection, code_bytes: int) -> Iterator[NDArray[np.uint8]]:
     """The codes of all images by id, in batches, the first of them empty."""
     yield np.empty((0, code_bytes), np.uint8)
     cursor = rows.execute("SELECT code FROM images ORDER BY id")
     while batch := cursor.fetchmany(ROWS_AT_ONCE):
-        yield _as_codes([code for (code,) in batch])
+        yield as_bytes([code for (code,) in batch], code_bytes)
 
 
 def _stored_ids(rows: sqlite3.Connection) -> Iterator[NDArray[np.int64]]:

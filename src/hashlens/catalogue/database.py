@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
 
@@ -123,7 +126,7 @@ class Database:
                 rows.execute("PRAGMA trusted_schema = OFF")
                 rows.execute("PRAGMA journal_mode = WAL")
                 yield rows
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from messages of a damaged schema
             raise BadInput(f"{self.path} cannot be used ({error}).") from None
 
     def _bring_forward(self) -> None:
@@ -183,18 +186,46 @@ def as_stored(text: str) -> str | bytes:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return os.fsencode(text)
+        try:
+            return os.fsencode(text)
+        except UnicodeEncodeError:  # half a character, as JSON can hold; no name of a file
+            return text.encode("utf-8", "surrogatepass")
     return text
 
 
-def as_text(stored: str | bytes) -> str:
+def as_text(stored: object) -> str:
     """The inverse of :func:`as_stored`.
+
+    Raises:
+        BadInput: it is neither text nor bytes, since the database is damaged.
 
     Example:
         >>> as_text(as_stored("photos/cat.jpg"))
         'photos/cat.jpg'
     """
+    if not isinstance(stored, str | bytes):
+        raise BadInput(
+            f"The index is damaged: {stored!r} stands where a path or a name should; index the images again."
+        )
     return os.fsdecode(stored)
+
+
+def as_bytes(stored: Sequence[object], width: int) -> NDArray[np.uint8]:
+    """Codes or details of images, (n, width).
+
+    Raises:
+        BadInput: one is not of ``width`` bytes, since the database is damaged.
+
+    Example:
+        >>> as_bytes([bytes([1, 2]), bytes([3, 4])], 2).tolist()
+        [[1, 2], [3, 4]]
+    """
+    rows = [one for one in stored if isinstance(one, bytes) and len(one) == width]
+    if len(rows) < len(stored):
+        raise BadInput(
+            f"The index is damaged: the code of an image is not of {width} bytes; index the images again."
+        )
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), width)
 
 
 def _statements(script: str) -> list[str]:

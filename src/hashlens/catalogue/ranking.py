@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlens.catalogue.database import as_bytes
 from hashlens.codes import detail_order
 
 OVERSAMPLING, FEWEST_CANDIDATES = 10, 100  # results for each one asked for that are ordered by their details
@@ -69,16 +70,16 @@ class Page:
 
 def _by_details(rows: sqlite3.Connection, ids: NDArray[np.int64], detail: NDArray[np.int8]) -> NDArray[np.intp]:
     """The order of images by the cosines of their details with a query's; as they are if one has none."""
-    known = details_of(rows, ids.tolist())
+    known = details_of(rows, ids.tolist(), len(detail))
     if len(known) < len(ids):
         return np.arange(len(ids))
     stored = np.stack([known[image] for image in ids.tolist()]) if len(ids) else np.empty((0, len(detail)), np.int8)
     return detail_order(detail, stored)
 
 
-def details_of(rows: sqlite3.Connection, ids: Sequence[int]) -> dict[int, NDArray[np.int8]]:
+def details_of(rows: sqlite3.Connection, ids: Sequence[int], bits: int) -> dict[int, NDArray[np.int8]]:
     """The (K,) details of those of the images that have them."""
     found = rows.execute(
         "SELECT image, detail FROM json_each(?) AS wanted JOIN details ON image = wanted.value", (json.dumps(ids),)
     )
-    return {image: np.frombuffer(detail, np.int8) for image, detail in found}
+    return {image: as_bytes([detail], bits)[0].view(np.int8) for image, detail in found}

@@ -133,7 +133,10 @@ class ParquetFile(Table):
             metadata={METADATA_KEY: json.dumps(facts)},
         )
         try:
-            with replacing(self.path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+            with (
+                replacing(self.path) as temporary,
+                pq.ParquetWriter(temporary, schema, write_page_checksum=True) as writer,
+            ):
                 for rows in self.every_row():
                     codes = pa.FixedSizeBinaryArray.from_buffers(
                         pa.binary(width), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows.codes))]
@@ -224,10 +227,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             facts = json.loads((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
             columns = file.read(["id", "code", "path", "labels"])
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0].rstrip(". ") if str(error) else type(error).__name__
         raise BadInput(f"{path} cannot be read ({reason}).") from None
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:

@@ -15,6 +15,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 import torch
+import xxhash
 from numpy.typing import NDArray
 
 from hashlens.backbones import Backbone, weights_version
@@ -45,6 +46,8 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "training": (dict,),
     "weights_sha256": (str,),
 }
+# What the codes depend on. Models of earlier versions have no checksum of it.
+DECIDING = ("bits", "hash_layer", "feature_dimension", "hidden_layers", "backbone", "mirrored", "weights_sha256")
 
 
 @dataclass
@@ -258,24 +261,22 @@ class HashModel:
         digest = hashlib.sha256(weights).hexdigest()
         with replacing(folder / _waiting_file(digest)) as temporary:
             temporary.write_bytes(weights)
-        write_json(
-            folder / CONFIG_FILE,
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "bits": self.bits,
-                "hash_layer": self.hash_layer,
-                "feature_dimension": self.feature_dimension,
-                "hidden_layers": list(self.network.hidden_layers.sizes),
-                "backbone": self.backbone.config() if self.backbone else None,
-                "finetuned": self.finetuned,
-                "mirrored": self.network.mirrored,
-                "method": self.method,
-                "class_names": list(self.class_names),
-                "training": self.training,
-                "weights_sha256": digest,
-            },
-        )
+        config = {
+            "format": FORMAT,
+            "version": VERSION,
+            "bits": self.bits,
+            "hash_layer": self.hash_layer,
+            "feature_dimension": self.feature_dimension,
+            "hidden_layers": list(self.network.hidden_layers.sizes),
+            "backbone": self.backbone.config() if self.backbone else None,
+            "finetuned": self.finetuned,
+            "mirrored": self.network.mirrored,
+            "method": self.method,
+            "class_names": list(self.class_names),
+            "training": self.training,
+            "weights_sha256": digest,
+        }
+        write_json(folder / CONFIG_FILE, {**config, "checksum": _checksum(config)})
         (folder / _waiting_file(digest)).replace(folder / WEIGHTS_FILE)
         for path in folder.iterdir():  # of processes that were killed before their model counted
             if WAITING_FILE.fullmatch(path.name):
@@ -365,6 +366,8 @@ class HashModel:
             raise BadInput(f"{folder} is not a complete HashLens model ({reason}).") from None
         if codebook is not None and codebook.shape != (len(config["class_names"]), config["bits"]):
             raise BadInput(f"{folder} has class_names or bits that do not fit its {codebook.shape} codebook.")
+        if config.get("checksum") not in (None, _checksum(config)):
+            raise BadInput(f"{folder / CONFIG_FILE} is damaged: what codes depend on is not what was written.")
         return cls(
             network=network,
             bits=config["bits"],
@@ -398,6 +401,11 @@ def kept_scores(training: dict[str, Any]) -> dict[str, float]:
 def _waiting_file(digest: str) -> str:
     """Where weights wait until ``config.json`` names them, and from there on be read until they are renamed."""
     return f".model-{digest}.safetensors"
+
+
+def _checksum(config: dict[str, Any]) -> str:
+    deciding = {name: config[name] for name in DECIDING}
+    return xxhash.xxh3_64_hexdigest(json.dumps(deciding, sort_keys=True).encode())
 
 
 def _read_weights(folder: Path, digest: str) -> bytes:
@@ -450,7 +458,7 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise BadInput(f"There is no model at {folder} ({CONFIG_FILE} is missing); make one with hashlens fit.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not valid JSON ({error}).") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise BadInput(f"{path} does not describe a HashLens model.")

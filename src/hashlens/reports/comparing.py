@@ -380,7 +380,7 @@ def _begin(folder: Path, definition: dict[str, Any]) -> None:
         return
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         there = None
     if not isinstance(there, dict):
         raise BadInput(f"{path} is damaged; compare in another folder.")

@@ -37,7 +37,11 @@ def facts_of(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[str]]
         return _of_index(Catalogue.open(folder))
     if not (folder / CONFIG_FILE).is_file():
         raise BadInput(f"{folder} is neither a model nor an index.")
-    return _of_model(read_config(folder)), []
+    config = read_config(folder)
+    try:
+        return _of_model(config), []
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise BadInput(f"{folder / CONFIG_FILE} is damaged ({error!r}).") from None
 
 
 def _of_model(config: dict[str, Any]) -> dict[str, Any]:

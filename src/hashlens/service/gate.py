@@ -79,6 +79,8 @@ class Gate:
             raise Problem(
                 400, f"This service does not answer to the name {host[:100]!r}; start it with --allow-host for it."
             )
+        if not scope.get("query_string", b"").isascii():
+            raise Problem(400, "The address holds bytes that have no place in one; write them as %C3%A9.")
         path = scope["path"]
         is_open = path in OPEN_TO_ALL or path.startswith("/page/")
         if self._token is None or is_open or scope["method"] == "OPTIONS":
@@ -107,7 +109,7 @@ class LimitedBody:
             Problem: it is.
         """
         announced = self._headers.get("content-length", "0")
-        if announced.isascii() and announced.isdecimal() and int(announced) > self._most:
+        if announced.isascii() and announced.isdecimal() and (len(announced) > 18 or int(announced) > self._most):
             if "expect" not in self._headers:  # else the sender waits for us and has sent nothing
                 await self._discard()
             raise self._too_large()

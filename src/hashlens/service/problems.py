@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from hashlens.errors import BadInput, NotFound
+from hashlens.files import as_shown
 
 PROBLEM_TYPE = "application/problem+json"
 LONGEST_VALUE = 60  # characters of a refused value that are repeated
@@ -93,7 +94,7 @@ def sentence_of(error: ValidationError | RequestValidationError) -> str:
     message = message[:1].lower() + message[1:]
     if first["type"] in ("missing", "extra_forbidden") or isinstance(first.get("input"), dict):
         return f"{name}: {message}."
-    value = str(first.get("input"))
+    value = " ".join(as_shown(first.get("input")).split())
     value = value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + "…"
     return f"{name} is {value or 'empty'}: {message}."
 

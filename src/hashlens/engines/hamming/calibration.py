@@ -42,7 +42,7 @@ def calibrated(bits: int, again: bool = False) -> Costs:
     path = cache_folder() / FILE
     key = f"{platform.node()} {platform.machine()}, {bytes_per_code(bits)} bytes"
     known: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         read = json.loads(path.read_text(encoding="utf-8"))
         known = read if isinstance(read, dict) else {}
     if not again:

@@ -658,7 +658,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise BadInput(f"There is no index at {folder}.")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} is damaged ({error}).") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BadInput(f"{path} is not the manifest of a Hamming index.")
