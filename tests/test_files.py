@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashlens.errors import BadInput
-from hashlens.files import read_array
+from hashlens.files import as_shown, claimed, read_array, remove_abandoned, replacing, temporary_names
 from refusals import is_one_sentence
 
 
@@ -119,3 +123,74 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path_factory: An
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     with suppress(BadInput):
         assert read_array(path, "numbers").nbytes <= len(content)
+
+
+KILLED = """
+import os, signal, sys
+from hashlens.files import replacing
+with replacing(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    if sys.argv[2] == "wait":
+        print("there", flush=True)
+        sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "a[1].txt"
+    command = [sys.executable, "-c", KILLED, str(file)]
+    subprocess.run([*command, "now"])
+    with subprocess.Popen([*command, "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as alive:
+        assert alive.stdout is not None
+        alive.stdout.readline()
+        others = [".a[1].txt.mine", ".a[1].txt.k3_x9abc.csv", ".a1.txt.k3_x9abc.txt"]
+        for name in others:
+            (tmp_path / name).touch()
+        assert len(list(tmp_path.iterdir())) == 4  # what the first left is gone already
+        with replacing(file) as temporary:
+            temporary.write_text("whole")
+        names = {path.name for path in tmp_path.iterdir()}
+        assert len(names) == 5 and {file.name, *others} < names  # with that of the process that is alive
+    with replacing(file) as temporary:
+        temporary.write_text("again")
+    assert {path.name for path in tmp_path.iterdir()} == {file.name, *others}
+
+
+def test_many_who_replace_one_file_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        for _ in range(20):
+            with replacing(tmp_path / "a.txt") as temporary:
+                temporary.write_text(str(number) * 100)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert len(set((tmp_path / "a.txt").read_text())) == 1
+
+
+def test_a_folder_that_is_claimed_stays_until_it_is_let_go(tmp_path: Path) -> None:
+    def make() -> Path:
+        (tmp_path / "made").mkdir()
+        (tmp_path / "made" / "file").touch()
+        return tmp_path / "made"
+
+    names = re.compile("made")
+    with claimed(make):
+        remove_abandoned(tmp_path, names)
+        assert (tmp_path / "made").exists()
+    remove_abandoned(tmp_path, names)
+    assert not (tmp_path / "made").exists()
+    remove_abandoned(tmp_path / "nowhere", names)
+
+
+def test_a_link_is_not_followed_to_what_it_names(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / ".a.txt.k3_x9abc.txt").symlink_to(tmp_path / "mine")
+    remove_abandoned(tmp_path, temporary_names("a.txt", ".txt"))
+    assert (tmp_path / "mine").is_dir()
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\udce9", "\U0001f408", "\ud83d\udc08"])
+def test_half_characters_can_be_shown(text: str) -> None:
+    as_shown(text).encode()

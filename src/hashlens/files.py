@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hashlens.errors import BadInput
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be replaced
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +65,8 @@ def read_array(path: str | os.PathLike[str], what: str, kinds: str = REAL_NUMBER
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success flush it to disk and rename it to ``path``.
 
-    If the block raises, the temporary file is removed and ``path`` keeps what it had.
+    If the block raises, the temporary file is removed and ``path`` keeps what it had. What a killed process left of
+    an earlier attempt is removed too.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -68,18 +76,100 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         ['answer.txt']
     """
     path = Path(path)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
+    remove_abandoned(path.parent, temporary_names(re.escape(path.name), re.escape(path.suffix)))
+
+    def make() -> Path:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(descriptor)
+        return Path(name)
+
+    with claimed(make) as temporary:
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def temporary_names(name: str, suffix: str) -> re.Pattern[str]:
+    """What :func:`replacing` calls temporary files, for a pattern of the names that they replace, and their suffix.
+
+    Example:
+        >>> bool(temporary_names("a.txt", ".txt").fullmatch(".a.txt.k3_x9abc.txt"))
+        True
+    """
+    return re.compile(rf"\.{name}\.[a-z0-9_]{{8}}{suffix}")
+
+
+@contextmanager
+def claimed(make: Callable[[], Path]) -> Iterator[Path]:
+    """A new file or folder that no process takes for abandoned until the block ends, or this process does.
+
+    Args:
+        make: makes one under a name that was not in use.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with claimed(lambda: Path(tempfile.mkdtemp(dir=folder))) as made:
+        ...         remove_abandoned(Path(folder), re.compile(".*"))
+        ...         made.exists()
+        True
+    """
+    if fcntl is None:
+        yield make()
+        return
+    while True:
+        path = make()
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # another process looked for abandoned ones before it was claimed
+            continue
+        with suppress(OSError):  # a disk without locks, where nothing is taken for abandoned either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            break
+        os.close(descriptor)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        yield path
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what killed processes left: files and folders of these names that nobody has :func:`claimed`.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     left = Path(folder, ".a.txt.k3_x9abc.txt")
+        ...     left.touch()
+        ...     remove_abandoned(Path(folder), temporary_names("a.txt", ".txt"))
+        ...     left.exists()
+        False
+    """
+    if fcntl is None:
+        return
+    with suppress(OSError):  # a folder that cannot be listed
+        for path in folder.iterdir():
+            if names.fullmatch(path.name):
+                _remove_unless_claimed(path)
+
+
+def _remove_unless_claimed(path: Path) -> None:
+    assert fcntl is not None
+    with suppress(OSError):  # it is claimed, gone, or of somebody else
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

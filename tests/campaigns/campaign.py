@@ -1,4 +1,4 @@
-"""How long a campaign takes, and from which seed: ``make campaign`` sets both, ``make test`` leaves both as they are."""
+"""How long a campaign takes, and from which seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every reader of files, or of requests, that may be damaged: how whole ones are made, and what is read from them."""
+"""Every reader of files, or of requests, that may be damaged: how whole ones are made, and what is read of them."""
 
 from __future__ import annotations
 
@@ -443,8 +443,8 @@ def make_json(folder: Path) -> None:
 
 def make_reading(folder: Path) -> None:
     lines = (
-        "GET /images/7/thumbnail?size=64", "GET /images/7/facts", "GET /labels?prefix=c&limit=5", "GET /images?limit=3",
-        "GET /health", "POST /session", "GET /page/page.js",
+        "GET /images/7/thumbnail?size=64", "GET /images/7/facts", "GET /labels?prefix=c&limit=5",
+        "GET /images?limit=3", "GET /health", "POST /session", "GET /page/page.js",
     )  # fmt: skip
     for number, line in enumerate(lines):
         (folder / f"{number}.request").write_bytes(request(line))

@@ -27,6 +27,7 @@ from hashlens.catalogue.ranking import Page, Ranking, details_of
 from hashlens.codes.packing import bytes_per_code
 from hashlens.engines import HammingIndex, SearchEngine
 from hashlens.errors import BadInput, NotFound
+from hashlens.files import claimed, remove_abandoned
 from hashlens.progress import Progress, silence
 from hashlens.sources import Skipped, Source, UnreadableImage, as_source
 from hashlens.sources.content import content_digest
@@ -253,33 +254,33 @@ class Catalogue:
         if engine:
             engines.open(engine, model.bits)  # fails fast, before anything is written
         folder.parent.mkdir(parents=True, exist_ok=True)
-        work = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
-        work.mkdir()
-        try:
-            kept = model
-            model.save(work / MODEL_FOLDER)
-            if adapt_to is not None:
-                from hashlens.models import HashModel
-
-                kept = HashModel.load(work / MODEL_FOLDER).adapt(adapt_to, device)
-                kept.save(work / MODEL_FOLDER)
-            facts = {
-                "bits": model.bits, "model": model.fingerprint(), "copy": kept.fingerprint(),
-                "adapted": adapt_to is not None, "engine": engine, "detailed": details,
-            }  # fmt: skip
-            create(work / DATABASE_FILE, facts)
+        remove_abandoned(folder.parent, re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{16}}"))
+        with claimed(lambda: _new_folder_beside(folder)) as work:
             try:
-                if folder.exists():
-                    folder.rmdir()
-                work.rename(folder)
-            except OSError:  # another process was faster
-                if not (folder / DATABASE_FILE).is_file():
-                    raise
-                existing = cls.open(folder)
-                existing._check_same(model, adapt_to is not None, engine)
-                return existing
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+                kept = model
+                model.save(work / MODEL_FOLDER)
+                if adapt_to is not None:
+                    from hashlens.models import HashModel
+
+                    kept = HashModel.load(work / MODEL_FOLDER).adapt(adapt_to, device)
+                    kept.save(work / MODEL_FOLDER)
+                facts = {
+                    "bits": model.bits, "model": model.fingerprint(), "copy": kept.fingerprint(),
+                    "adapted": adapt_to is not None, "engine": engine, "detailed": details,
+                }  # fmt: skip
+                create(work / DATABASE_FILE, facts)
+                try:
+                    if folder.exists():
+                        folder.rmdir()
+                    work.rename(folder)
+                except OSError:  # another process was faster
+                    if not (folder / DATABASE_FILE).is_file():
+                        raise
+                    existing = cls.open(folder)
+                    existing._check_same(model, adapt_to is not None, engine)
+                    return existing
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
         return cls(folder)
 
     def _check_same(self, model: HashModel, adapt: bool, engine: str) -> None:
@@ -828,6 +829,12 @@ class Catalogue:
 
     def _codes_folder(self, number: int) -> Path:
         return self.folder / f"codes-{number}"
+
+
+def _new_folder_beside(folder: Path) -> Path:
+    work = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    work.mkdir()
+    return work
 
 
 def _has_pending(rows: sqlite3.Connection) -> bool:

@@ -156,12 +156,18 @@ def create(path: Path, facts: dict[str, Any]) -> None:
 
     Args:
         facts: properties to note in it.
+
+    Raises:
+        BadInput: it cannot be written.
     """
-    with closing(sqlite3.connect(path)) as rows:
-        rows.executescript(_IMAGES + _LABELS_AND_PENDING + _CONTENTS + _ENGINE)
-        with rows:
-            known = {"format": FORMAT, "version": VERSION, **facts}
-            rows.executemany("INSERT INTO properties VALUES (?, ?)", known.items())
+    try:
+        with closing(sqlite3.connect(path)) as rows:
+            rows.executescript(_IMAGES + _LABELS_AND_PENDING + _CONTENTS + _ENGINE)
+            with rows:
+                known = {"format": FORMAT, "version": VERSION, **facts}
+                rows.executemany("INSERT INTO properties VALUES (?, ?)", known.items())
+    except sqlite3.DatabaseError as error:
+        raise BadInput(f"{path} cannot be written ({error}).") from None
 
 
 def properties(rows: sqlite3.Connection) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hashlens.backbones import Backbone, weights_version
 from hashlens.errors import BadInput
-from hashlens.files import replacing, write_json
+from hashlens.files import remove_abandoned, replacing, temporary_names, write_json
 from hashlens.hub import fetch_files, is_address, parse_address, send_folder
 from hashlens.models.card import model_card, read_report, shown_name
 from hashlens.models.encoder import Encoder
@@ -33,6 +33,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 WAITING_FILE = re.compile(r"\.model-[0-9a-f]{64}\.safetensors")
+UNFINISHED_FILE = temporary_names(WAITING_FILE.pattern, r"\.safetensors")
 FIELDS: dict[str, tuple[type, ...]] = {
     "bits": (int,),
     "hash_layer": (str,),
@@ -281,6 +282,7 @@ class HashModel:
         for path in folder.iterdir():  # of processes that were killed before their model counted
             if WAITING_FILE.fullmatch(path.name):
                 path.unlink(missing_ok=True)
+        remove_abandoned(folder, UNFINISHED_FILE)
 
     def push(
         self,
