@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REAL_NUMBERS = "biuf"  # kinds of numpy data types
+LARGEST_GROWTH = 20  # times; images and features hardly compress at all
+ALWAYS_ALLOWED = 1 << 28  # bytes
 
 
 def read_array(path: str | os.PathLike[str], what: str, kinds: str = REAL_NUMBERS) -> NDArray[Any]:
@@ -59,6 +61,41 @@ def read_array(path: str | os.PathLike[str], what: str, kinds: str = REAL_NUMBER
         except Exception:  # damaged headers raise ValueError, SyntaxError, OverflowError, …
             reason = "it is damaged, cut off, or holds Python objects"
     raise BadInput(f"{path} is not a .npy file of {what} ({reason}).")
+
+
+def check_growth(path: str | os.PathLike[str], grown: int) -> None:
+    """Stop a small compressed file that would fill the memory, before it does.
+
+    Args:
+        path: of the file.
+        grown: bytes that it says to hold.
+
+    Raises:
+        BadInput: they are over 20 times its size, and over 256 MiB.
+
+    Example:
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     check_growth(file.name, 1000)
+    """
+    if grown > LARGEST_GROWTH * Path(path).stat().st_size + ALWAYS_ALLOWED:
+        raise BadInput(
+            f"{path} would grow to {grown / 1e9:.1f} GB, over {LARGEST_GROWTH} times its size; save it without "
+            "compression."
+        )
+
+
+def parquet_bytes(metadata: Any) -> int:
+    """Bytes that a Parquet file says to hold, and 8 for each row, as rows that are all equal take none.
+
+    Example:
+        >>> import io, pyarrow as pa, pyarrow.parquet as pq
+        >>> file = io.BytesIO()
+        >>> pq.write_table(pa.table({"label": [7] * 1000}), file)
+        >>> parquet_bytes(pq.read_metadata(file)) > 8000
+        True
+    """
+    groups = range(metadata.num_row_groups)
+    return 8 * metadata.num_rows + sum(metadata.row_group(group).total_byte_size for group in groups)
 
 
 @contextmanager

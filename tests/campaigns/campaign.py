@@ -7,7 +7,7 @@ import time
 
 
 def seconds(short: float) -> float:
-    """For each campaign; ``short`` ones unless ``HASHLENS_CAMPAIGN_SECONDS`` says otherwise."""
+    """For each of the five campaigns: ``short``, unless ``HASHLENS_CAMPAIGN_SECONDS`` says otherwise."""
     return float(os.environ.get("HASHLENS_CAMPAIGN_SECONDS", short))
 
 

@@ -175,11 +175,12 @@ def test_the_service_bears_load_while_its_index_changes(index: Path) -> None:
             server.kill()
     quarter = len(memory) // 4
     early, late = int(np.median(memory[quarter : 2 * quarter])), int(np.median(memory[-quarter:]))
+    half = len(files) // 2
     print(
-        f"load: {length:.0f} seconds, {counts.total():,} requests {dict(counts)}, {rounds} updates, updates and "
-        f"searches beside it, seed {seed()}, {len(faults)} faults; memory {early // MIB} MiB in the second "
-        f"quarter, {late // MIB} MiB in the last; open files {max(files[: len(files) // 2])} at most in the first half, "
-        f"{max(files)} in all, {left} at the end"
+        f"load: {length:.0f} seconds, {counts.total():,} requests {dict(counts)}, beside it {rounds} updates, "
+        f"updates and searches, seed {seed()}, {len(faults)} faults; memory {early // MIB} MiB in the second "
+        f"quarter, {late // MIB} MiB in the last; at most {max(files[:half])} open files in the first half, "
+        f"{max(files[half:])} in the second, {left} at the end"
     )
     assert not faults, "\n".join(faults[:20])
     assert not [line for line in log if "Traceback" in line or "Error" in line], "".join(log)[-3000:]
@@ -187,5 +188,5 @@ def test_the_service_bears_load_while_its_index_changes(index: Path) -> None:
     assert min(rounds) >= 1 and min(counts[kind] for kind in counts) >= 1
     if is_long():
         assert late < 1.1 * early + GROWTH
-        assert max(files[len(files) // 2 :]) <= max(files[: len(files) // 2]) + 8
+        assert max(files[half:]) <= max(files[:half]) + 8
     assert left <= max(files)

@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import hashlens as hl
+from hashlens.classes import open_taxonomy
 from hashlens.errors import BadInput
 from hashlens.files import as_shown
 from hashlens.sources import FeatureArray, UnreadableImage, decode, open_source
@@ -50,6 +54,24 @@ def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> N
     assert is_one_sentence(error)
     np.savez_compressed(tmp_path / "small.npz", x=np.zeros((2000, 100), np.float32))
     assert len(open_source(tmp_path / "small.npz")) == 2000
+
+
+def test_a_small_parquet_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """Millions of equal rows take no room in a file."""
+    path = tmp_path / "bomb.parquet"
+    rows = 10_000_000
+    group = pa.table(
+        {name: pa.DictionaryArray.from_arrays(np.zeros(rows, np.int8), ["x"]) for name in ("image", "label")}
+    )
+    group = group.set_column(0, "image", group["image"].cast(pa.dictionary(pa.int8(), pa.binary())))
+    with pq.ParquetWriter(path, group.schema) as writer:
+        for _ in range(4):
+            writer.write_table(group, row_group_size=rows)
+    assert path.stat().st_size < 1_000_000
+    for use in (open_source, lambda path: open_taxonomy(path, ["x"]), lambda path: hl.engines.open(path, 8)):
+        with pytest.raises(BadInput, match=r"would grow to \d+\.\d GB") as error:
+            use(path)
+        assert is_one_sentence(error)
 
 
 def test_names_cannot_command_a_terminal(tmp_path: Path) -> None:

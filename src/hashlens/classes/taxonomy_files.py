@@ -13,7 +13,7 @@ from typing import Literal
 from hashlens.classes.graph import Cycle
 from hashlens.classes.taxonomy import Taxonomy
 from hashlens.errors import BadInput
-from hashlens.files import replacing
+from hashlens.files import check_growth, parquet_bytes, replacing
 
 log = logging.getLogger("hashlens")
 
@@ -105,7 +105,7 @@ def is_taxonomy_file(path: str | os.PathLike[str]) -> bool:
 
         try:
             return PARENT in pq.read_schema(path).names
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, UnicodeDecodeError):
             return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         columns = [name.strip(' "\n').lower() for name in file.readline().split(",")]
@@ -203,10 +203,12 @@ def _read_parquet(path: Path) -> list[_Row]:
     import pyarrow.parquet as pq
 
     try:
-        columns = pq.read_schema(path).names
+        metadata = pq.read_metadata(path)
+        check_growth(path, parquet_bytes(metadata))
+        columns = metadata.schema.to_arrow_schema().names
         column = _child_column(path, columns)
         table = pq.read_table(path, columns=[PARENT, column])
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not a parquet file ({_reason(error)}).") from None
     parents, children = table.column(PARENT).to_pylist(), table.column(column).to_pylist()
     if column == "label" and "image" in columns:

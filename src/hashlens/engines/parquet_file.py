@@ -20,7 +20,7 @@ from hashlens.engines.engine import ENGINES, Found, Ragged
 from hashlens.engines.hamming import HammingIndex
 from hashlens.engines.table import Rows, Table
 from hashlens.errors import BadInput
-from hashlens.files import as_shown, replacing
+from hashlens.files import as_shown, check_growth, parquet_bytes, replacing
 
 FORMAT = "hashlens-codes"
 VERSION = 1
@@ -228,8 +228,11 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
 
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            check_growth(path, parquet_bytes(file.metadata))
             facts = json.loads((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
             columns = file.read(["id", "code", "path", "labels"])
+    except BadInput:
+        raise
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0].rstrip(". ") if str(error) else type(error).__name__
         raise BadInput(f"{path} cannot be read ({reason}).") from None

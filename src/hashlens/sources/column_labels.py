@@ -92,7 +92,7 @@ def declared_features(schema: pa.Schema) -> dict[str, Any]:
     """
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}
 

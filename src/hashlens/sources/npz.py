@@ -11,13 +11,11 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
+from hashlens.files import check_growth
 from hashlens.sources.feature_array import FeatureArray, check_features
 from hashlens.sources.labels import Labels, number_labels
 from hashlens.sources.opener import Opener, is_file_named
 from hashlens.sources.source import Source, identity_of
-
-LARGEST_GROWTH = 20  # times; features hardly compress at all
-ALWAYS_ALLOWED = 1 << 28  # bytes
 
 
 def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
@@ -34,7 +32,8 @@ def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
     """
     path = Path(path)
     try:
-        _check_growth(path)
+        with zipfile.ZipFile(path) as archive:
+            check_growth(path, sum(entry.file_size for entry in archive.infolist()))
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, NpzFile):
             raise ValueError("it holds one array without a name")
@@ -66,17 +65,6 @@ def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
 
 
 OPENER = Opener("a .npz file of features", is_file_named(".npz"), open_npz)
-
-
-def _check_growth(path: Path) -> None:
-    """Refuse a small file that would fill the memory."""
-    with zipfile.ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > LARGEST_GROWTH * path.stat().st_size + ALWAYS_ALLOWED:
-        raise BadInput(
-            f"{path} would grow to {size / 1e9:.1f} GB, over {LARGEST_GROWTH} times its size; save it "
-            "uncompressed, with numpy.savez."
-        )
 
 
 def _labels(arrays: dict[str, NDArray[np.generic]], path: Path) -> tuple[Labels | None, tuple[str, ...]]:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
+from hashlens.files import check_growth, parquet_bytes
 from hashlens.sources.column_labels import (
     choose_columns,
     declared_features,
@@ -28,6 +29,7 @@ from hashlens.sources.labels import Labels
 from hashlens.sources.opener import Opener, is_file_named
 from hashlens.sources.source import Source, identity_of
 
+DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what damaged files raise
 KEPT_BYTES = 1 << 30  # of row groups in memory
 
 
@@ -83,7 +85,7 @@ class ParquetImages(Source):
         first = int(self._group_ends[group - 1]) if group else 0
         try:
             value: Any = self._column(group)[row - first].as_py()
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise UnreadableImage(f"the row cannot be read ({error})") from None
         if isinstance(value, dict):
             if value.get("bytes") is None and value.get("path"):
@@ -117,7 +119,10 @@ class ParquetImages(Source):
         names = self._file.schema_arrow.names
         if column not in names:
             raise BadInput(f"{self._path} has no column '{column}' of vectors; it has {', '.join(names)}.")
-        values = self._file.read(columns=[column]).column(column).to_pylist()
+        try:
+            values = self._file.read(columns=[column]).column(column).to_pylist()
+        except DAMAGE as error:
+            raise BadInput(f"{self._path} is damaged ({_reason(error)}).") from None
         lengths = {len(value) if isinstance(value, list) else 0 for value in values if value is not None}
         if len(lengths) != 1 or 0 in lengths:
             raise BadInput(f"{self._path} has a column '{column}' that does not hold lists of one length.")
@@ -154,9 +159,11 @@ def open_parquet(
     """
     path = Path(path)
     try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{path} is not a parquet file ({str(error).splitlines()[0]}).") from None
+        metadata = pq.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
+    except DAMAGE as error:
+        raise BadInput(f"{path} is not a parquet file ({_reason(error)}).") from None
+    check_growth(path, parquet_bytes(metadata))
     features = declared_features(schema)
     image, label = choose_columns({field.name: field.type for field in schema}, features)
     if image is None:
@@ -165,8 +172,11 @@ def open_parquet(
     if not holds_images(kind):
         raise BadInput(f"{path} has a column '{image}' of type {kind}; it must hold bytes, or bytes and path.")
     wanted = [name for name in (label, "split") if name in schema.names]
-    table = pq.read_table(path, columns=wanted) if wanted else None
-    rows = np.arange(pq.read_metadata(path).num_rows)
+    try:
+        table = pq.read_table(path, columns=wanted) if wanted else None
+    except DAMAGE as error:
+        raise BadInput(f"{path} is damaged ({_reason(error)}).") from None
+    rows = np.arange(metadata.num_rows)
     if split is not None:
         if "split" not in schema.names:
             raise BadInput(f"{path} has no column 'split' to look for '{split}' in.")
@@ -182,6 +192,10 @@ def open_parquet(
         every, class_names = labels_of_column(table.column(label), declared_names(features.get(label)), str(path))
         labels = None if every is None else every[rows]
     return ParquetImages(path, rows, labels, class_names, identity, image, location)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
 
 
 OPENER = Opener("a .parquet file of images", is_file_named(".parquet"), open_parquet)
