@@ -43,9 +43,7 @@ def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
         raise BadInput(f"{path} claims to hold more than fits into memory.") from None
     except BadInput:
         raise
-    except (
-        Exception
-    ) as error:  # damaged archives raise BadZipFile, zlib.error, NotImplementedError, RuntimeError, …
+    except Exception as error:  # damaged archives raise BadZipFile, zlib.error, NotImplementedError, …
         raise BadInput(f"{path} is not a .npz file of plain arrays ({error}).") from None
     if "x" not in arrays:
         raise BadInput(f"{path} needs an array 'x' of features; it has {', '.join(arrays) or 'none'}.")
