@@ -24,6 +24,22 @@ def postgresql() -> str:
     return f"{server.get_uri()}&table="
 
 
+@cache
+def milvus() -> str:
+    """The address of a Milvus server, up to the name of a collection."""
+    from milvus import MilvusServer
+
+    folder = Path(tempfile.mkdtemp(prefix="hashlens-milvus-"))
+    started = time.perf_counter()
+    server = MilvusServer()
+    server.set_base_dir(str(folder))
+    server.start()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.stop)
+    print(f"\nMilvus took {time.perf_counter() - started:.1f} s to start")
+    return f"milvus://{server.server_address}:{server.listen_port}/"
+
+
 def new_name() -> str:
     """The name of a table that there is not yet."""
     return f"t{uuid.uuid4().hex}"

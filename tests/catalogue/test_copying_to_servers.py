@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 import hashlens as hl
 import servers
 from hashlens.catalogue import Catalogue, copy_to, copying, search_table
-from hashlens.engines import Rows, Table
+from hashlens.engines import Rows, Table, milvus
 from hashlens.errors import BadInput
 from refusals import is_one_sentence
 
 BITS = 20  # not whole bytes
 ADDRESSES: dict[str, Callable[[], str]] = {
+    "lancedb": lambda: f"lancedb://{tempfile.mkdtemp()}/codes",
+    "milvus": lambda: servers.milvus() + servers.new_name(),
     "postgresql": lambda: servers.postgresql() + servers.new_name(),
 }
 
@@ -194,3 +197,45 @@ def test_hnsw_finds_nearly_all_and_never_too_few() -> None:
     distances, found = table.search(queries, 300, labels=["rare"])
     assert found.shape == (50, 10) and set(found.ravel().tolist()) == set(ids[7::300].tolist())
     np.testing.assert_array_equal(np.sort(distances, axis=1), distances)
+
+
+@pytest.mark.milvus
+@pytest.mark.parametrize("index", ["", "?index=ivf&nprobe=4"])
+def test_more_than_milvus_gives_out_is_found_all_the_same(index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(milvus, "MOST_FOUND", 7)
+    random = np.random.default_rng(0)
+    codes = hl.codes.pack(random.random((60, 20)) < 0.5)
+    table, exact = opened(servers.milvus() + servers.new_name() + index), hl.HammingIndex.build(codes, 20)
+    ids = np.arange(60)
+    table.put(Rows(ids, codes, [""] * 60, [("even",) if one % 2 == 0 else () for one in ids.tolist()]))
+    table.flush()
+    assert table.exact == (not index)
+    for allow in (None, ids[::3]):
+        for ask in (
+            lambda one, allow=allow: one.search(codes[:4], 30, allow),
+            lambda one: one.within(codes[:4], 9),
+        ):
+            for mine, ours in zip(ask(table), ask(exact), strict=True):
+                for row, expected in zip(mine, ours, strict=True):
+                    np.testing.assert_array_equal(row, expected)
+    even = exact.search(codes[:4], 20, ids[::2])
+    np.testing.assert_array_equal(table.search(codes[:4], 20, labels=["even"])[1], even[1])
+    with pytest.raises(BadInput, match="does not fit into Milvus"):
+        table.put(Rows(ids[:1], codes[:1], ["x" * 70_000], [()]))
+
+
+@pytest.mark.milvus
+def test_what_milvus_refuses_is_said_in_a_sentence_without_the_password() -> None:
+    server = servers.milvus()
+    for address, said in (
+        ("milvus://me:hidden@127.0.0.1:1/photos", "127.0.0.1:1"),
+        ("milvus://me:hidden@localhost", "Name a collection"),
+        ("milvus://localhost:many/photos", "names no port"),
+        (f"{server}{servers.new_name()}?index=hnsw", "no index 'hnsw'"),
+        (f"{server}{servers.new_name()}?nprobe=0", "nprobe is 0"),
+        (f"{server}{servers.new_name()}?colour=red", "knows no 'colour'"),
+        (f"{server}{servers.new_name()}", "no codes at"),
+    ):
+        with pytest.raises(BadInput, match=said) as error:
+            opened(address, None)
+        assert is_one_sentence(error) and "hidden" not in str(error.value)

@@ -23,10 +23,12 @@ from refusals import is_one_sentence, wrong_requests
 # How each engine is opened for a test, from a folder of its own, by which a table on a server is named.
 ADDRESSES: dict[str, Callable[[Path], str]] = {
     "hamming": lambda folder: str(folder / "codes"),
+    "lancedb": lambda folder: f"lancedb://{folder}/codes",
+    "milvus": lambda folder: servers.milvus() + table_name(folder),
     "parquet": lambda folder: str(folder / "codes.parquet"),
     "postgresql": lambda folder: servers.postgresql() + table_name(folder),
 }
-SERVED = {"postgresql"}  # each has a marker by its name
+SERVED = {"lancedb", "milvus", "postgresql"}  # each has a marker by its name
 EVERY_ENGINE = [
     pytest.param(name, marks=getattr(pytest.mark, name) if name in SERVED else ()) for name in ADDRESSES
 ]
@@ -73,10 +75,26 @@ def check_same(engine: SearchEngine, slow: Slow, rng: np.random.Generator, k: in
             assert list(zip(near_distances[row].tolist(), near_ids[row].tolist(), strict=True)) == near
 
 
-@pytest.mark.parametrize("name", EVERY_ENGINE)
+@pytest.mark.parametrize("name", [name for name in EVERY_ENGINE if name.values != ("milvus",)])
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), bits=st.sampled_from([8, 13, 64, 65, 256, 1024]), seed=st.integers(0, 2**32))
 def test_any_order_of_changes(
+    name: str, data: st.DataObject, bits: int, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    check_any_order_of_changes(name, data, bits, seed, tmp_path_factory)
+
+
+@pytest.mark.milvus
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), bits=st.sampled_from([8, 13, 64, 65, 256, 1024]), seed=st.integers(0, 2**32))
+def test_any_order_of_changes_in_milvus(
+    data: st.DataObject, bits: int, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Few of them: a collection takes seconds to be made."""
+    check_any_order_of_changes("milvus", data, bits, seed, tmp_path_factory)
+
+
+def check_any_order_of_changes(
     name: str, data: st.DataObject, bits: int, seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     rng = np.random.default_rng(seed)

@@ -15,7 +15,13 @@ from hashlens.progress import progress_bar
 @VERBS.register("copy")
 def copy(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="A folder written by hashlens index.")],
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="Where to: codes.parquet.")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="Where to: codes.parquet, postgresql://…?table=T, milvus://host/T, lancedb://folder/T.",
+        ),
+    ],
 ) -> None:
     """Copy codes, paths and labels to where other programs read them; run again to bring that up to date."""
     from hashlens import engines

@@ -3,6 +3,8 @@
 from hashlens.engines.engine import ENGINES, SearchEngine
 from hashlens.engines.engine import open_engine as open
 from hashlens.engines.hamming import HammingIndex
+from hashlens.engines.lancedb import LanceTable
+from hashlens.engines.milvus import MilvusTable
 from hashlens.engines.parquet_file import ParquetFile
 from hashlens.engines.postgresql import PostgresTable
 from hashlens.engines.table import Rows, Table, opened_table
@@ -12,6 +14,8 @@ register = ENGINES.register
 __all__ = [
     "ENGINES",
     "HammingIndex",
+    "LanceTable",
+    "MilvusTable",
     "ParquetFile",
     "PostgresTable",
     "Rows",

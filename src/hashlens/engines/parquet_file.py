@@ -7,7 +7,6 @@ never add to a distance. Code length and fingerprint of the model stand in the f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlens.codes.packing import as_packed, bytes_per_code, check_bits
+from hashlens.codes.packing import as_packed, bytes_per_code
 from hashlens.engines.engine import ENGINES, Found, Ragged
 from hashlens.engines.hamming import HammingIndex
-from hashlens.engines.table import Rows, Table
+from hashlens.engines.table import Facts, Rows, Table, new_facts
 from hashlens.errors import BadInput
 from hashlens.files import as_shown, check_growth, parquet_bytes, replacing
 
-FORMAT = "hashlens-codes"
-VERSION = 1
 METADATA_KEY = b"hashlens"
 ROWS_AT_ONCE = 1 << 16
 NOTHING_KNOWN: tuple[str, tuple[str, ...]] = ("", ())
@@ -122,7 +119,6 @@ class ParquetFile(Table):
         import pyarrow.parquet as pq
 
         width = bytes_per_code(self.bits)
-        facts = {"format": FORMAT, "version": VERSION, "bits": self.bits, "model": self.model}
         schema = pa.schema(
             [
                 pa.field("id", pa.int64(), nullable=False),
@@ -130,7 +126,7 @@ class ParquetFile(Table):
                 pa.field("path", pa.string()),
                 pa.field("labels", pa.list_(pa.string())),
             ],
-            metadata={METADATA_KEY: json.dumps(facts)},
+            metadata={METADATA_KEY: Facts(self.bits, self.model).written()},
         )
         try:
             with (
@@ -187,16 +183,15 @@ def open_parquet(address: str, bits: int | None = None) -> ParquetFile:
     """
     path = Path(address)
     if not path.exists():
-        if bits is None:
-            raise BadInput(f"There are no codes at {path}; write them with hashlens copy.")
+        facts = new_facts(bits, str(path))
         if not path.parent.is_dir():
             raise BadInput(f"{path} cannot be written, since there is no folder {path.parent}; make it first.")
         return ParquetFile(
-            path, HammingIndex.build(np.empty((0, bytes_per_code(check_bits(bits))), np.uint8), bits), {}
+            path, HammingIndex.build(np.empty((0, bytes_per_code(facts.bits)), np.uint8), facts.bits), {}
         )
     facts, columns = _read(path)
+    held, width = facts.bits, bytes_per_code(facts.bits)
     try:
-        held, width = check_bits(facts["bits"]), bytes_per_code(facts["bits"])
         column = columns["code"].combine_chunks()
         if str(column.type) != f"fixed_size_binary[{width}]" or columns["code"].null_count:
             raise BadInput(f"{path} is damaged: its codes are not of {held} bits.")
@@ -209,19 +204,17 @@ def open_parquet(address: str, bits: int | None = None) -> ParquetFile:
                 ids.tolist(), columns["path"].to_pylist(), columns["labels"].to_pylist(), strict=True
             )
         }
-        model = str(facts["model"])
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(
             f"{path} is damaged ({type(error).__name__} in its columns); copy the index again."
         ) from None
-    if bits not in (None, held):
-        raise BadInput(f"{path} holds codes of {held} bits, not {bits}; name a new file.")
-    return ParquetFile(path, HammingIndex.build(packed, held, ids=ids), known, model)
+    facts.check_length(bits, str(path))
+    return ParquetFile(path, HammingIndex.build(packed, held, ids=ids), known, facts.model)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Any]:
+def _read(path: Path) -> tuple[Facts, Any]:
     """What a file says of itself, and its columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -229,15 +222,11 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             check_growth(path, parquet_bytes(file.metadata))
-            facts = json.loads((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
+            facts = Facts.read((file.schema_arrow.metadata or {}).get(METADATA_KEY), str(path))
             columns = file.read(["id", "code", "path", "labels"])
     except BadInput:
         raise
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0].rstrip(". ") if str(error) else type(error).__name__
         raise BadInput(f"{path} cannot be read ({reason}).") from None
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise BadInput(f"{path} was not written by hashlens copy; name a new file.")
-    if facts.get("version") != VERSION:
-        raise BadInput(f"{path} has format version {facts.get('version')}; this HashLens reads up to {VERSION}.")
     return facts, columns

@@ -7,7 +7,6 @@ which model made the codes and whether a copy is whole. ``&index=hnsw`` searches
 
 from __future__ import annotations
 
-import json
 import threading
 import weakref
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ from urllib.parse import parse_qsl, urlencode
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.codes.packing import bytes_per_code, check_bits
+from hashlens.codes.packing import bytes_per_code
 from hashlens.engines.engine import ENGINES
 from hashlens.engines.served_table import Allowed, Neighbours, ServedTable, check_installed
-from hashlens.engines.table import Rows
+from hashlens.engines.table import Facts, Rows, new_facts
 from hashlens.errors import BadInput
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
 EXTRA = "postgresql"
-FORMAT, VERSION = "hashlens-codes", 1
 CONNECTIONS = 8
 SECONDS_TO_CONNECT = 10
 ROWS_AT_ONCE = 10_000
@@ -44,28 +42,23 @@ class PostgresTable(ServedTable):
     Args:
         pool: connections.
         name: of the table, perhaps with a schema before a dot.
-        bits: code length K.
         facts: what the table's comment says.
         ef_search: of HNSW; ``None`` to compare every code.
         shown: the address, without a password.
+
+    Example:
+        >>> PostgresTable.exact  # unless the address asks for an approximate index
+        True
     """
 
-    def __init__(
-        self, pool: ConnectionPool, name: str, bits: int, facts: dict[str, Any], ef_search: int | None, shown: str
-    ) -> None:
-        self.bits = bits
-        self.model = str(facts.get("model", ""))
-        self.whole = bool(facts.get("whole", True))
+    def __init__(self, pool: ConnectionPool, name: str, facts: Facts, ef_search: int | None, shown: str) -> None:
+        super().__init__(facts, shown)
         self.exact = ef_search is None
         self._pool = pool
         # A pool that is merely forgotten waits for its threads, perhaps in one of them, which cannot end well.
         weakref.finalize(self, lambda: threading.Thread(target=pool.close).start()).atexit = False
         self._name = name
         self._ef_search = ef_search
-        self._shown = shown
-
-    def __repr__(self) -> str:
-        return self._shown
 
     def __len__(self) -> int:
         with self._connected() as server:
@@ -144,7 +137,7 @@ class PostgresTable(ServedTable):
     def note(self, model: str, whole: bool) -> None:
         """As :meth:`ServedTable.note`."""
         with self._connected() as server:
-            _comment(server, self._name, {"bits": self.bits, "model": model, "whole": whole})
+            _comment(server, self._name, Facts(self.bits, model, whole))
 
     def flush(self) -> None:
         """Note that all is there; before that, make the approximate index if the address asks for one."""
@@ -263,21 +256,17 @@ def open_postgresql(address: str, bits: int | None = None) -> PostgresTable:
     with _in_a_sentence(shown), psycopg.connect(connection, autocommit=True) as server:
         facts = _facts(server, name, shown)
         if facts is None:
-            if bits is None:
-                raise BadInput(f"There are no codes at {shown}; write them with hashlens copy.")
-            facts = {"bits": check_bits(bits), "model": "", "whole": True}
+            facts = new_facts(bits, shown)
             _create(server, name, facts, shown)
-    held = facts["bits"]
-    if bits not in (None, held):
-        raise BadInput(f"{shown} holds codes of {held} bits, not {bits}; name a new table.")
+    facts.check_length(bits, shown)
     pool = ConnectionPool(
         connection, min_size=1, max_size=CONNECTIONS, kwargs={"autocommit": True}, open=True,
         timeout=SECONDS_TO_CONNECT, name="hashlens",
     )  # fmt: skip
-    return PostgresTable(pool, name, held, facts, int(looked_at) if kind else None, shown)
+    return PostgresTable(pool, name, facts, int(looked_at) if kind else None, shown)
 
 
-def _create(server: Connection, name: str, facts: dict[str, Any], shown: str) -> None:
+def _create(server: Connection, name: str, facts: Facts, shown: str) -> None:
     from psycopg import sql
 
     if not _one(server, "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'"):
@@ -288,27 +277,17 @@ def _create(server: Connection, name: str, facts: dict[str, Any], shown: str) ->
             sql.SQL(
                 "CREATE TABLE {} (id bigint PRIMARY KEY, code bit({}) NOT NULL, path text, "
                 "labels text[] NOT NULL DEFAULT '{{}}')"
-            ).format(_identifier(name), sql.Literal(facts["bits"]))
+            ).format(_identifier(name), sql.Literal(facts.bits))
         )
         _comment(server, name, facts)
 
 
-def _facts(server: Connection, name: str, shown: str) -> dict[str, Any] | None:
+def _facts(server: Connection, name: str, shown: str) -> Facts | None:
     """What the comment of a table says; ``None`` where there is no table."""
     table = _identifier(name).as_string(server)
     if _one(server, "SELECT to_regclass(%s)", table) is None:
         return None
-    comment = _one(server, "SELECT obj_description(to_regclass(%s), 'pg_class')", table)
-    try:
-        facts = json.loads(comment or "{}")
-        if facts["format"] != FORMAT:
-            raise KeyError("format")
-        check_bits(facts["bits"])
-    except (KeyError, TypeError, ValueError):
-        raise BadInput(f"{shown} was not written by hashlens copy; name a new table.") from None
-    if facts.get("version") != VERSION:
-        raise BadInput(f"{shown} has format version {facts.get('version')}; this HashLens reads up to {VERSION}.")
-    return facts
+    return Facts.read(_one(server, "SELECT obj_description(to_regclass(%s), 'pg_class')", table), shown)
 
 
 def _one(server: Connection, statement: LiteralString | sql.Composed, *values: str) -> Any:
@@ -317,11 +296,10 @@ def _one(server: Connection, statement: LiteralString | sql.Composed, *values: s
     return row[0] if row else None
 
 
-def _comment(server: Connection, name: str, facts: dict[str, Any]) -> None:
+def _comment(server: Connection, name: str, facts: Facts) -> None:
     from psycopg import sql
 
-    text = json.dumps({"format": FORMAT, "version": VERSION, **facts})
-    server.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(_identifier(name), sql.Literal(text)))
+    server.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(_identifier(name), sql.Literal(facts.written())))
 
 
 def _parts(name: str) -> tuple[list[str], str]:

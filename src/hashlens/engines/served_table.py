@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens.codes.packing import as_packed
 from hashlens.engines.engine import Found, Ragged
 from hashlens.engines.hamming.ids import ascending
-from hashlens.engines.table import Rows, Table
+from hashlens.engines.table import Facts, Rows, Table
 from hashlens.errors import BadInput
 
 Neighbours = tuple[NDArray[np.int32], NDArray[np.int64]]  # distances and ids of one query
@@ -47,10 +47,21 @@ class ServedTable(Table):
 
     A subclass says how one query is answered, and how rows are written and read.
 
+    Args:
+        facts: what the table says of itself.
+        shown: its address, without a password.
+
     Example:
         >>> ServedTable.__abstractmethods__ >= {"nearest", "near", "write"}
         True
     """
+
+    def __init__(self, facts: Facts, shown: str) -> None:
+        self.bits, self.model, self.whole = facts.bits, facts.model, facts.whole
+        self._shown = shown
+
+    def __repr__(self) -> str:
+        return self._shown
 
     @abstractmethod
     def nearest(self, query: NDArray[np.uint8], k: int, allowed: Allowed) -> Neighbours:

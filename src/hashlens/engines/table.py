@@ -2,17 +2,94 @@
 
 from __future__ import annotations
 
+import json
 import os
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hashlens.codes.packing import check_bits
 from hashlens.engines.engine import Found, Ragged, SearchEngine, open_engine
 from hashlens.errors import BadInput
+
+FORMAT, VERSION = "hashlens-codes", 1
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a table says of itself, wherever its kind keeps that.
+
+    Attributes:
+        bits: code length K.
+        model: fingerprint of the model that made the codes; empty where that is not known.
+        whole: whether all of a copy is there.
+
+    Example:
+        >>> facts = Facts(bits=64, model="5e0c")
+        >>> Facts.read(facts.written(), "codes.parquet") == facts
+        True
+    """
+
+    bits: int
+    model: str = ""
+    whole: bool = True
+
+    def written(self) -> str:
+        """As JSON, with the version of the format."""
+        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)})
+
+    @classmethod
+    def read(cls, text: str | bytes | None, shown: str) -> Facts:
+        """What :meth:`written` wrote.
+
+        Args:
+            text: that, or whatever stands in its place.
+            shown: name of the table, for a refusal.
+
+        Raises:
+            BadInput: it was written by something else, or by a later version.
+        """
+        try:
+            facts = json.loads(text or "{}")
+            if facts["format"] != FORMAT:
+                raise KeyError("format")
+            version = facts["version"]
+            read = cls(check_bits(facts["bits"]), str(facts["model"]), bool(facts.get("whole", True)))
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise BadInput(f"{shown} was not written by hashlens copy; name a new one.") from None
+        if version != VERSION:
+            raise BadInput(f"{shown} has format version {version}; this HashLens reads up to {VERSION}.")
+        return read
+
+    def check_length(self, bits: int | None, shown: str) -> None:
+        """Refuse codes of another length than the table's.
+
+        Raises:
+            BadInput: ``bits`` is given and is another.
+        """
+        if bits not in (None, self.bits):
+            raise BadInput(f"{shown} holds codes of {self.bits} bits, not {bits}; name a new one.")
+
+
+def new_facts(bits: int | None, shown: str) -> Facts:
+    """Facts of a table that is not there yet.
+
+    Raises:
+        BadInput: ``bits`` is not given, so that nobody asked for a new one.
+
+    Example:
+        >>> new_facts(None, "nowhere.parquet")
+        Traceback (most recent call last):
+        ...
+        hashlens.errors.BadInput: There are no codes at nowhere.parquet; write them with hashlens copy.
+    """
+    if bits is None:
+        raise BadInput(f"There are no codes at {shown}; write them with hashlens copy.")
+    return Facts(check_bits(bits))
 
 
 @dataclass(frozen=True)
