@@ -50,7 +50,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random: np.random.Gen
 
 @pytest.mark.usefixtures("index")
 def test_images_are_found(capsys: pytest.CaptureFixture[str]) -> None:
-    names = run(blocks("index.md")[0], {"hl": hl})
+    names = run(blocks("indexes.md")[0], {"hl": hl})
     assert len(names["found"].answers) == 1 + 5
     assert {hit.labels for _, hits in names["found"].answers for hit in hits} == {("cat",)}
     assert len(names["others"]) == 10
@@ -67,7 +67,7 @@ def test_codes_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random
         "seen": [0, 1],
         "batches": iter([codes]),
     }
-    names = run(blocks("index.md")[1], {"hl": hl, **given})
+    names = run(blocks("indexes.md")[1], {"hl": hl, **given})
     assert len(names["index"]) == 100
     assert not {0, 1} & set(names["ids"].ravel().tolist())
 
