@@ -15,6 +15,10 @@ ROLE = re.compile(r":(?:class|func|meth|attr|mod|data|exc):`~?([^`]+)`")
 class AsMarkdown(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring is not None:
-            text = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)  # as griffe calls them
-            text = SEVERAL.sub(lambda found: "".join(f"    {name}: {found[2]}\n" for name in found[1].split(", ")), text)
+            text = re.sub(
+                r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE
+            )  # as griffe calls them
+            text = SEVERAL.sub(
+                lambda found: "".join(f"    {name}: {found[2]}\n" for name in found[1].split(", ")), text
+            )
             obj.docstring.value = ROLE.sub(r"`\1`", text)

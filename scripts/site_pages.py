@@ -1,4 +1,4 @@
-"""A hook of mkdocs: pages that lie at the top of the repository, where people look for them, are on the site too."""
+"""A hook of mkdocs: pages at the top of the repository, where people look for them, are on the site too."""
 
 from __future__ import annotations
 
