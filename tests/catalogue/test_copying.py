@@ -10,20 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from copies import BITS, assert_same, features, opened
 
 import hashlens as hl
 from hashlens.catalogue import Catalogue, copy_to, search_table
 from hashlens.cli import main
-from hashlens.engines import Rows, Table
+from hashlens.engines import Rows
 from hashlens.errors import BadInput
 from refusals import is_one_sentence
-
-BITS = 20  # not whole bytes
-
-
-def features(count: int, seed: int = 0) -> hl.sources.FeatureArray:
-    x = np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
-    return hl.sources.FeatureArray("mine", x, np.arange(count) % 2, ["cat", "dog"])
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +30,6 @@ def catalogue(model: hl.HashModel, tmp_path: Path) -> Catalogue:
     made = Catalogue.create(tmp_path / "index", model)
     made.update(features(60))
     return made
-
-
-def opened(path: Path, bits: int | None = BITS) -> Table:
-    table = hl.engines.open(path, bits)
-    assert isinstance(table, Table)
-    return table
-
-
-def assert_same(table: Table, catalogue: Catalogue) -> None:
-    (ids, codes), *more = catalogue.codes()
-    assert not more and len(table) == len(ids)
-    rows = table.rows(ids)
-    known = catalogue.entries(ids.tolist())
-    np.testing.assert_array_equal(rows.codes, codes)
-    assert rows.paths == [one.path for one in known]
-    assert rows.labels == [one.labels for one in known]
 
 
 def test_a_copy_holds_the_index_and_follows_it(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from copies import BITS, assert_same, features, opened
 
 import hashlens as hl
 import servers
 from hashlens.catalogue import Catalogue, copy_to, copying, search_table
-from hashlens.engines import Rows, Table, milvus
+from hashlens.engines import Rows, milvus
 from hashlens.errors import BadInput
 from refusals import is_one_sentence
 
-BITS = 20  # not whole bytes
+NAMES = ("cat", 'd\'og, "brown" \\ {1}')  # what a query language might stumble over
 ADDRESSES: dict[str, Callable[[], str]] = {
     "lancedb": lambda: f"lancedb://{tempfile.mkdtemp()}/codes",
     "milvus": lambda: servers.milvus() + servers.new_name(),
@@ -25,44 +26,21 @@ ADDRESSES: dict[str, Callable[[], str]] = {
 }
 
 
-def features(count: int, seed: int = 0) -> hl.sources.FeatureArray:
-    x = np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
-    return hl.sources.FeatureArray("mine", x, np.arange(count) % 2, ["cat", 'd\'og, "brown" \\ {1}'])
-
-
 @pytest.fixture(scope="module")
 def model() -> hl.HashModel:
-    return hl.fit(features(60), "orthohash", bits=BITS, epochs=1, device="cpu")
+    return hl.fit(features(60, names=NAMES), "orthohash", bits=BITS, epochs=1, device="cpu")
 
 
 @pytest.fixture
 def index(model: hl.HashModel, tmp_path: Path) -> Catalogue:
     made = Catalogue.create(tmp_path / "index", model)
-    made.update(features(60))
+    made.update(features(60, names=NAMES))
     return made
 
 
 @pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ADDRESSES])
 def address(request: pytest.FixtureRequest) -> str:
     return ADDRESSES[request.param]()
-
-
-def opened(address: str, bits: int | None = BITS) -> Table:
-    return hl.engines.opened_table(address, bits)
-
-
-def assert_same(table: Table, index: Catalogue) -> None:
-    (ids, codes), *more = index.codes()
-    assert not more and len(table) == len(ids) and table.whole
-    known = index.entries(ids.tolist())
-    every = list(table.every_row())
-    np.testing.assert_array_equal(np.sort(np.concatenate([rows.ids for rows in every])), ids)
-    for rows in (table.rows(ids), table.rows(ids[::-1])):
-        order = np.argsort(rows.ids)
-        np.testing.assert_array_equal(rows.codes[order], codes)
-        assert [rows.paths[i] for i in order] == [one.path for one in known]
-        assert [rows.labels[i] for i in order] == [one.labels for one in known]
-    assert table.label_counts() == index.labels()
 
 
 def test_a_copy_holds_the_index_and_follows_it(index: Catalogue, address: str) -> None:
@@ -131,7 +109,7 @@ def test_an_index_can_have_its_codes_there(model: hl.HashModel, address: str, tm
         Catalogue.create(tmp_path / "there", model, engine=address),
     )
     for made in (here, there):
-        made.update(features(60))
+        made.update(features(60, names=NAMES))
     queries = [features(5, seed=1)]
     assert (
         Catalogue.open(tmp_path / "there").search_images(queries, 7).answers
