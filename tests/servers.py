@@ -1,12 +1,17 @@
-"""Servers for tests of engines. Each is started when it is first asked for, and says how long that took."""
+"""Servers for tests. Those of engines are started when they are first asked for, and say how long that took."""
 
 from __future__ import annotations
 
 import atexit
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -43,3 +48,18 @@ def milvus() -> str:
 def new_name() -> str:
     """The name of a table that there is not yet."""
     return f"t{uuid.uuid4().hex}"
+
+
+@contextmanager
+def serving(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``hashlens serve`` as a user starts it, and its address."""
+    command = [sys.executable, "-m", "hashlens", "serve", *map(str, words)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stderr is not None
+        try:
+            said = started.stderr.readline()
+            found = re.search(r"http://\S+", said)
+            assert found, said + started.stderr.read()
+            yield started, found.group()
+        finally:
+            started.kill()

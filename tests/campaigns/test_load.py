@@ -21,6 +21,7 @@ from PIL import Image
 
 import hashlens as hl
 from hashlens.catalogue import Catalogue
+from servers import serving
 
 HERE = Path(__file__).parent
 SHORT = 6.0  # seconds
@@ -93,11 +94,7 @@ def check(kind: str, response: httpx.Response) -> str:
         results = response.json()["results"]
         found = [one["id"] for one in results]
         ranks = [one["rank"] for one in results]
-        if (
-            len(set(found)) != len(found) or ranks != list(range(ranks[0], ranks[0] + len(ranks)))
-            if ranks
-            else False
-        ):
+        if len(set(found)) != len(found) or (ranks and ranks != list(range(ranks[0], ranks[0] + len(ranks)))):
             return f"{kind}: {response.text[:200]}"
     return ""
 
@@ -114,65 +111,56 @@ def memory_of(process: int) -> int:
 def test_the_service_bears_load_while_its_index_changes(index: Path) -> None:
     length, faults, counts = seconds(SHORT), list[str](), Counter[str]()
     memory, files = list[int](), list[int]()
-    words = [sys.executable, "-m", "hashlens", "serve", str(index), "--port", "0", "--device", "cpu"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        try:
-            said = server.stderr.readline()
-            found = re.search(r"http://\S+", said)
-            assert found, said + server.stderr.read()
-            log = list[str]()
-            threading.Thread(target=lambda: log.extend(server.stderr or ()), daemon=True).start()
-            address = found.group()
-            end = time.monotonic() + length
+    with serving(index, "--port", 0, "--device", "cpu") as (server, address):
+        log = list[str]()
+        threading.Thread(target=lambda: log.extend(server.stderr or ()), daemon=True).start()
+        end = time.monotonic() + length
 
-            def call(number: int) -> None:
-                random = np.random.default_rng([seed(), number])
-                with httpx.Client(base_url=address, timeout=60) as client:
-                    ids = [1]
-                    while time.monotonic() < end:
-                        if random.random() < 0.05:
-                            ids = [one["id"] for one in client.get("/images").json()["images"]] or [1]
-                        kind, response = ask(client, random, ids)
-                        counts[kind] += 1
-                        fault = check(kind, response)
-                        if fault:
-                            faults.append(fault)
-
-            works: list[tuple[object, ...]] = [
-                ("index", index, index.parent / "here"),
-                ("index", index, index.parent / "there"),
-                ("search", index),
-            ]
-            others = [
-                subprocess.Popen(
-                    list(map(str, [sys.executable, HERE / "working.py", *work, seed() + place, length])),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-                for place, work in enumerate(works)
-            ]
-            with ThreadPoolExecutor(CALLERS) as pool:
-                calling = [pool.submit(call, number) for number in range(CALLERS)]
+        def call(number: int) -> None:
+            random = np.random.default_rng([seed(), number])
+            with httpx.Client(base_url=address, timeout=60) as client:
+                ids = [1]
                 while time.monotonic() < end:
-                    time.sleep(min(1.0, length / 20))
-                    memory.append(memory_of(server.pid))
-                    files.append(len(list(Path(f"/proc/{server.pid}/fd").iterdir())))
-                for one in calling:
-                    one.result()
-            said_by_others = [other.communicate(timeout=120) for other in others]
-            for other, (_, error) in zip(others, said_by_others, strict=True):
-                if other.returncode:
-                    faults.append(error[-2000:])
-            rounds = [int(output) for output, _ in said_by_others if output.strip()]
-            time.sleep(2.5)  # the count of images is made anew every two seconds
-            health = httpx.get(f"{address}/health").json()
-            left = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
-            server.send_signal(signal.SIGTERM)
-            assert server.wait(60) == 0
-        finally:
-            server.kill()
+                    if random.random() < 0.05:
+                        ids = [one["id"] for one in client.get("/images").json()["images"]] or [1]
+                    kind, response = ask(client, random, ids)
+                    counts[kind] += 1
+                    fault = check(kind, response)
+                    if fault:
+                        faults.append(fault)
+
+        works: list[tuple[object, ...]] = [
+            ("index", index, index.parent / "here"),
+            ("index", index, index.parent / "there"),
+            ("search", index),
+        ]
+        others = [
+            subprocess.Popen(
+                list(map(str, [sys.executable, HERE / "working.py", *work, seed() + place, length])),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for place, work in enumerate(works)
+        ]
+        with ThreadPoolExecutor(CALLERS) as pool:
+            calling = [pool.submit(call, number) for number in range(CALLERS)]
+            while time.monotonic() < end:
+                time.sleep(min(1.0, length / 20))
+                memory.append(memory_of(server.pid))
+                files.append(len(list(Path(f"/proc/{server.pid}/fd").iterdir())))
+            for one in calling:
+                one.result()
+        said_by_others = [other.communicate(timeout=120) for other in others]
+        for other, (_, error) in zip(others, said_by_others, strict=True):
+            if other.returncode:
+                faults.append(error[-2000:])
+        rounds = [int(output) for output, _ in said_by_others if output.strip()]
+        time.sleep(2.5)  # the count of images is made anew every two seconds
+        health = httpx.get(f"{address}/health").json()
+        left = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
     quarter = len(memory) // 4
     early, late = int(np.median(memory[quarter : 2 * quarter])), int(np.median(memory[-quarter:]))
     half = len(files) // 2

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +27,11 @@ from hashlens.models import Encoder
 from hashlens.service import create_app, serve
 from hashlens.service.searcher import Searcher
 from refusals import is_one_sentence
+from servers import serving
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 MakeIndex = Callable[[Path | str], hl.Catalogue]
-
-
-@contextmanager
-def process(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``hashlens serve`` as a user starts it, and its address."""
-    command = [sys.executable, "-m", "hashlens", "serve", *map(str, words)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
-        assert started.stderr is not None
-        try:
-            said = started.stderr.readline()
-            found = re.search(r"http://\S+", said)
-            assert found, said + started.stderr.read()
-            yield started, found.group()
-        finally:
-            started.kill()
 
 
 def test_it_serves_follows_updates_and_stops(make_index: MakeIndex, tmp_path: Path) -> None:
@@ -66,7 +50,7 @@ def test_it_serves_follows_updates_and_stops(make_index: MakeIndex, tmp_path: Pa
                 else:
                     sizes.add(len(response.json()["results"]))
 
-    with process(catalogue.folder, "--port", 0, "--device", "cpu") as (started, address):
+    with serving(catalogue.folder, "--port", 0, "--device", "cpu") as (started, address):
         assert httpx.get(f"{address}/health").json()["images"] == 30
         assert httpx.post(f"{address}/search", files={"image": png()}, timeout=60).status_code == 200
         asking = [threading.Thread(target=keep_asking) for _ in range(3)]
@@ -253,7 +237,7 @@ def test_an_index_that_goes_away_is_told(make_index: MakeIndex, tmp_path: Path) 
 def test_the_token_is_read_from_its_file(catalogue: hl.Catalogue, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("correct-horse-battery-staple\n")
     words = (catalogue.folder, "--port", 0, "--token-file", tmp_path / "token", "--device", "cpu")
-    with process(*words) as (started, address):
+    with serving(*words) as (started, address):
         assert httpx.get(f"{address}/health").status_code == 401
         right = {"Authorization": "Bearer correct-horse-battery-staple"}
         assert httpx.get(f"{address}/health", headers=right).status_code == 200
