@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from campaign import say, told
 
 import hashlens as hl
 from hashlens.catalogue import Catalogue, copy_to
@@ -189,10 +190,6 @@ DEEDS: dict[str, Deed] = {
 }
 
 
-def say(*words: object) -> None:
-    os.write(1, (" ".join(str(word).replace("\n", " ") for word in words) + "\n").encode(errors="replace"))
-
-
 def apart(work: Callable[[], None]) -> tuple[int, str]:
     """Do something in a forked process.
 
@@ -208,13 +205,8 @@ def apart(work: Callable[[], None]) -> tuple[int, str]:
             work()
             os._exit(0)
         except BaseException as error:
-            where = error.__traceback__
-            while where is not None and where.tb_next is not None:
-                where = where.tb_next
-            place = "" if where is None else f" at {where.tb_frame.f_code.co_filename}:{where.tb_lineno}"
-            text = f"{type(error).__name__}: {str(error)[:300]}{place}"
             refused = isinstance(error, BadInput | OSError)
-            os.write(write, text.encode(errors="replace"))
+            os.write(write, told(error).encode(errors="replace"))
             os._exit(3 if refused else 4)
     os.close(write)
     with os.fdopen(read, errors="replace") as said:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
-import os
 import resource
 import shutil
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import readers
+from campaign import say, told
 from damage import Files, damaged
 from readers import READERS, REFUSALS, Reader, is_sentence
 
@@ -76,11 +76,7 @@ def fault_of(reader: Reader, folder: Path, changed: str, answer: str) -> str:
             except AssertionError as wrong:
                 return str(wrong)
     except BaseException as error:
-        where = error.__traceback__
-        while where is not None and where.tb_next is not None:
-            where = where.tb_next
-        place = "" if where is None else f" at {where.tb_frame.f_code.co_filename}:{where.tb_lineno}"
-        return f"{type(error).__name__}: {str(error)[:300]!r}{place}"
+        return told(error)
     else:
         if found != answer and reader.guards(changed):
             return f"another answer in silence from a damaged {changed}"
@@ -105,10 +101,6 @@ def memory_from_here() -> int:
 
 def most_memory() -> int:
     return _status("VmHWM")
-
-
-def say(*words: object) -> None:
-    os.write(1, (" ".join(str(word).replace("\n", " ") for word in words) + "\n").encode(errors="replace"))
 
 
 def main(whole_folder: str, work_folder: str, seed: str, first: str, seconds: str, *names: str) -> None:
