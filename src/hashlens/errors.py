@@ -16,6 +16,19 @@ class BadInput(ValueError):
     """
 
 
+def first_line(error: Exception, said: str = "") -> str:
+    """What an exception of a library says, to stand within a sentence: its first line, without a full stop.
+
+    Args:
+        said: its message, where ``str(error)`` is more than that.
+
+    Example:
+        >>> first_line(ValueError("It is cut off. ")), first_line(OSError())
+        ('It is cut off', 'OSError')
+    """
+    return (said or str(error)).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
+
+
 class NotFound(BadInput):
     """Something that was asked for by name or number, such as an image of an index, is not there.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from hashlens.errors import BadInput
+from hashlens.errors import BadInput, first_line
 
 log = logging.getLogger("hashlens")
 
@@ -230,7 +230,7 @@ def _told(address: Address) -> Iterator[None]:
     from huggingface_hub import errors
 
     # The second is the base of all that its HTTP library raises, whichever that is in its version.
-    refusals: tuple[type[BaseException], ...] = (
+    refusals: tuple[type[Exception], ...] = (
         errors.EntryNotFoundError,
         errors.HfHubHTTPError.__mro__[1],
         OSError,
@@ -255,8 +255,7 @@ def _told(address: Address) -> Iterator[None]:
         if code in (401, 403):
             reason = "log in as someone who may with hf auth login, or set HF_TOKEN"
             raise BadInput(f"The Hugging Face Hub does not let you do this with {address}; {reason}.") from None
-        first = (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")
-        raise BadInput(f"{address} cannot be had from the Hugging Face Hub ({first}).") from None
+        raise BadInput(f"{address} cannot be had from the Hugging Face Hub ({first_line(error)}).") from None
 
 
 @contextmanager

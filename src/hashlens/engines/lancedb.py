@@ -19,7 +19,7 @@ from hashlens.codes.packing import bytes_per_code
 from hashlens.engines.engine import ENGINES
 from hashlens.engines.served_table import Allowed, Neighbours, ServedTable, check_installed
 from hashlens.engines.table import Facts, Rows, new_facts
-from hashlens.errors import BadInput
+from hashlens.errors import BadInput, first_line
 
 if TYPE_CHECKING:
     import lancedb
@@ -171,8 +171,8 @@ def open_lancedb(address: str, bits: int | None = None) -> LanceTable:
 
     with _in_a_sentence(shown):
         database = lancedb.connect(place)
-        if _is_there(database, name):
-            table = database.open_table(name)
+        table = _opened(database, name)
+        if table is not None:
             metadata = dict(table.schema.field("code").metadata or {}) if "code" in table.schema.names else {}
             facts = Facts.read(metadata.get(METADATA_KEY.encode()), shown)
         else:
@@ -182,14 +182,14 @@ def open_lancedb(address: str, bits: int | None = None) -> LanceTable:
     return LanceTable(table, facts, shown)
 
 
-def _is_there(database: lancedb.DBConnection, name: str) -> bool:
+def _opened(database: lancedb.DBConnection, name: str) -> lancedb.table.Table | None:
+    """A table, ``None`` where there is none of the name."""
     try:
-        database.open_table(name)
+        return database.open_table(name)
     except ValueError as error:
         if "not found" in str(error):
-            return False
+            return None
         raise
-    return True
 
 
 def _schema(facts: Facts) -> pa.Schema:
@@ -222,5 +222,4 @@ def _in_a_sentence(shown: str) -> Iterator[None]:
     except BadInput:
         raise
     except (OSError, RuntimeError, ValueError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise BadInput(f"{shown}: {lines[0].rstrip('.')}.") from None
+        raise BadInput(f"{shown}: {first_line(error)}.") from None

@@ -24,7 +24,7 @@ from hashlens.engines.engine import ENGINES
 from hashlens.engines.hamming import HammingIndex
 from hashlens.engines.served_table import Allowed, Neighbours, ServedTable, check_installed, in_order
 from hashlens.engines.table import Facts, Rows, new_facts
-from hashlens.errors import BadInput
+from hashlens.errors import BadInput, first_line
 from hashlens.files import as_shown
 
 if TYPE_CHECKING:
@@ -304,5 +304,4 @@ def _in_a_sentence(shown: str) -> Iterator[None]:
     try:
         yield
     except MilvusException as error:
-        lines = str(error.message).strip().splitlines() or [type(error).__name__]
-        raise BadInput(f"{shown}: {lines[0].rstrip('.')}.") from None
+        raise BadInput(f"{shown}: {first_line(error, error.message)}.") from None

@@ -18,7 +18,7 @@ from hashlens.codes.packing import as_packed, bytes_per_code
 from hashlens.engines.engine import ENGINES, Found, Ragged
 from hashlens.engines.hamming import HammingIndex
 from hashlens.engines.table import Facts, Rows, Table, new_facts
-from hashlens.errors import BadInput
+from hashlens.errors import BadInput, first_line
 from hashlens.files import as_shown, check_growth, parquet_bytes, replacing
 
 METADATA_KEY = b"hashlens"
@@ -227,6 +227,5 @@ def _read(path: Path) -> tuple[Facts, Any]:
     except BadInput:
         raise
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0].rstrip(". ") if str(error) else type(error).__name__
-        raise BadInput(f"{path} cannot be read ({reason}).") from None
+        raise BadInput(f"{path} cannot be read ({first_line(error)}).") from None
     return facts, columns

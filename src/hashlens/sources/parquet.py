@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hashlens.errors import BadInput
+from hashlens.errors import BadInput, first_line
 from hashlens.files import check_growth, parquet_bytes
 from hashlens.sources.column_labels import (
     choose_columns,
@@ -122,7 +122,7 @@ class ParquetImages(Source):
         try:
             values = self._file.read(columns=[column]).column(column).to_pylist()
         except DAMAGE as error:
-            raise BadInput(f"{self._path} is damaged ({_reason(error)}).") from None
+            raise BadInput(f"{self._path} is damaged ({first_line(error)}).") from None
         lengths = {len(value) if isinstance(value, list) else 0 for value in values if value is not None}
         if len(lengths) != 1 or 0 in lengths:
             raise BadInput(f"{self._path} has a column '{column}' that does not hold lists of one length.")
@@ -162,7 +162,7 @@ def open_parquet(
         metadata = pq.read_metadata(path)
         schema = metadata.schema.to_arrow_schema()
     except DAMAGE as error:
-        raise BadInput(f"{path} is not a parquet file ({_reason(error)}).") from None
+        raise BadInput(f"{path} is not a parquet file ({first_line(error)}).") from None
     check_growth(path, parquet_bytes(metadata))
     features = declared_features(schema)
     image, label = choose_columns({field.name: field.type for field in schema}, features)
@@ -175,7 +175,7 @@ def open_parquet(
     try:
         table = pq.read_table(path, columns=wanted) if wanted else None
     except DAMAGE as error:
-        raise BadInput(f"{path} is damaged ({_reason(error)}).") from None
+        raise BadInput(f"{path} is damaged ({first_line(error)}).") from None
     rows = np.arange(metadata.num_rows)
     if split is not None:
         if "split" not in schema.names:
@@ -192,10 +192,6 @@ def open_parquet(
         every, class_names = labels_of_column(table.column(label), declared_names(features.get(label)), str(path))
         labels = None if every is None else every[rows]
     return ParquetImages(path, rows, labels, class_names, identity, image, location)
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
 
 
 OPENER = Opener("a .parquet file of images", is_file_named(".parquet"), open_parquet)
