@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashlens.errors import BadInput
-from hashlens.sources.column_labels import choose_columns, declared_names, labels_of_column
+from hashlens.sources.column_labels import choose_columns, declared_names, holds_lists, labels_of_column
 from hashlens.sources.decoding import UnreadableImage
 from hashlens.sources.feature_array import FeatureArray
 from hashlens.sources.image_files import read_file
@@ -97,11 +97,10 @@ def of_arrow_dataset(rows: Any) -> Source:
         # Rows that a program decoded or drew are encoded again by the library, without loss, when they are cast.
         undecoded = plain.select_columns([image]).rename_columns({image: "image"} if image != "image" else {})
         return DatasetImages(where, undecoded.cast_column("image", Image(decode=False)), labels, names, identity)
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     vectors = [
         name
         for name, kind in types.items()
-        if name != label and any(check(kind) for check in lists) and pa.types.is_floating(kind.value_type)
+        if name != label and holds_lists(kind) and pa.types.is_floating(kind.value_type)
     ]
     if len(vectors) != 1:
         told = f"{len(vectors)} columns of vectors" if vectors else "no column of images"

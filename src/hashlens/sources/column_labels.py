@@ -49,7 +49,7 @@ def labels_of_column(
         return numbers, class_names_from(numbers, declared, where)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return number_classes(values)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if holds_lists(kind):
         sets = [[one for one in value or [] if one is not None] for value in values]
         if pa.types.is_integer(kind.value_type):
             numbers = np.array([number for numbers in sets for number in numbers], np.int64)
@@ -135,6 +135,16 @@ def choose_columns(kinds: Mapping[str, pa.DataType], features: Mapping[str, Any]
         next((name for name in ("image", "img") if name in kinds), images[0] if len(images) == 1 else None),
         next((name for name in LABEL_COLUMNS if name in kinds), classes[0] if len(classes) == 1 else None),
     )
+
+
+def holds_lists(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds lists, of any length or all of one.
+
+    Example:
+        >>> holds_lists(pa.list_(pa.float32())), holds_lists(pa.list_(pa.int8(), 3)), holds_lists(pa.int8())
+        (True, True, False)
+    """
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def holds_images(kind: pa.DataType) -> bool:
