@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -114,7 +115,7 @@ def model_card(
     return f"---\n{head.to_yaml()}\n---\n\n{text}"
 
 
-def read_report(report: Mapping[str, Any] | str | Path) -> dict[str, Any]:
+def read_report(report: Mapping[str, Any] | str | os.PathLike[str]) -> dict[str, Any]:
     """A report, from the folder that ``hashlens evaluate`` wrote or its ``metrics.json``, or as it is.
 
     Raises:

@@ -323,11 +323,7 @@ class HashModel:
         address = parse_address(name if is_address(name) else f"hf://{name}")
         if address.dataset or address.path:
             raise BadInput(f"A model goes to user/name on the Hub, not to {name}.")
-        measured = (
-            None
-            if report is None
-            else read_report(os.fspath(report) if isinstance(report, os.PathLike) else report)
-        )
+        measured = None if report is None else read_report(report)
         if measured is not None and measured.get("model", {}).get("fingerprint") != self.fingerprint():
             raise BadInput("The report is of another model; evaluate this one, and give what that wrote.")
         source = shown_name(str(self.training.get("source", "")))
