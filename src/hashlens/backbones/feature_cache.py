@@ -14,6 +14,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from hashlens.cache import cache_entries, cache_folder, cache_limit, remove_entry
+from hashlens.write_ahead import BUSY_SECONDS, turn_to_write_ahead
 
 IN_USE = 3600  # seconds; a file that was opened or written since is not removed to make room
 # The last where another table stands in the place of ours, or the format is one that SQLite does not know.
@@ -48,10 +49,10 @@ class FeatureCache:
         os.utime(self.path)  # the time of its last use
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
         try:
             connection.execute("PRAGMA page_size = 32768")  # a feature of 1,280 numbers fills a default page
-            connection.execute("PRAGMA journal_mode = WAL")
+            turn_to_write_ahead(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, feature BLOB NOT NULL)"

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
+from hashlens.write_ahead import BUSY_SECONDS, turn_to_write_ahead
 
 FORMAT = "hashlens-index"
 VERSION = 3
-BUSY_SECONDS = 60  # that a process waits for another one's transaction
 
 _IMAGES = """
 CREATE TABLE properties (name TEXT PRIMARY KEY, value NOT NULL);
@@ -124,7 +124,7 @@ class Database:
             there = f"{self.path.absolute().as_uri()}?mode=rw"  # or an empty database would be made in its place
             with closing(sqlite3.connect(there, uri=True, timeout=BUSY_SECONDS)) as rows:
                 rows.execute("PRAGMA trusted_schema = OFF")
-                rows.execute("PRAGMA journal_mode = WAL")
+                turn_to_write_ahead(rows)
                 yield rows
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from messages of a damaged schema
             raise BadInput(f"{self.path} cannot be used ({error}).") from None
