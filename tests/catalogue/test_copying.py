@@ -32,8 +32,9 @@ def catalogue(model: hl.HashModel, tmp_path: Path) -> Catalogue:
     return made
 
 
-def test_a_copy_holds_the_index_and_follows_it(catalogue: Catalogue, tmp_path: Path) -> None:
-    path = tmp_path / "codes.parquet"
+@pytest.mark.parametrize("name", ["codes.parquet", "codes.npy"])
+def test_a_copy_holds_the_index_and_follows_it(catalogue: Catalogue, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
     first = copy_to(catalogue, opened(path))
     assert (first.added, first.changed, first.removed, first.unchanged) == (60, 0, 0, 0)
     assert (first.recall, first.sample) == (1.0, 60)
@@ -148,6 +149,39 @@ def test_a_changed_byte_among_the_codes_of_a_copy_is_noticed(tmp_path: Path) -> 
             refused.append(str(error))
     assert len(refused) > 100  # not all: some bytes say nothing, such as statistics
     assert all("cannot be read" in reason and reason.endswith(".") for reason in refused)
+
+
+def test_numpy_reads_a_copy_and_computes_the_same_distances(catalogue: Catalogue, tmp_path: Path) -> None:
+    copy_to(catalogue, opened(tmp_path / "codes.npy"))
+    rows = np.load(tmp_path / "codes.npy")
+    distances = np.unpackbits(rows["code"] ^ rows["code"][0], axis=1).sum(1)
+    found, ids = catalogue.engine().search(rows["code"][:1], len(rows))
+    assert dict(zip(rows["id"].tolist(), distances.tolist(), strict=True)) == dict(
+        zip(ids[0].tolist(), found[0].tolist(), strict=True)
+    )
+    assert json.loads(rows["labels"][1]) == ["dog"] and rows["path"][1].decode().endswith("mine#1")
+
+
+def test_no_damaged_byte_of_a_numpy_file_is_answered_from(catalogue: Catalogue, tmp_path: Path) -> None:
+    path = tmp_path / "codes.npy"
+    copy_to(catalogue, opened(path))
+    content, refused = path.read_bytes(), 0
+    for place in [*range(0, len(content), 7), len(content) - 1]:
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        try:
+            table = opened(path)
+        except BadInput as error:
+            refused += 1
+            assert str(error).endswith(".") and "\n" not in str(error)
+        else:  # the byte says nothing, as a space of the header does
+            assert table.model == catalogue.copy_fingerprint
+            assert_same(table, catalogue)
+    assert refused > len(content) / 7 * 0.9
+    for other in (np.zeros(3), np.zeros(3, [("id", "<i8")]), np.array("text")):
+        np.save(path, other)
+        with pytest.raises(BadInput) as error:
+            opened(path)
+        assert is_one_sentence(error)
 
 
 def test_a_search_in_the_copy_finds_what_the_index_finds(catalogue: Catalogue, tmp_path: Path) -> None:

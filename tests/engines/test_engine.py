@@ -25,6 +25,7 @@ ADDRESSES: dict[str, Callable[[Path], str]] = {
     "hamming": lambda folder: str(folder / "codes"),
     "lancedb": lambda folder: f"lancedb://{folder}/codes",
     "milvus": lambda folder: servers.milvus() + table_name(folder),
+    "npy": lambda folder: str(folder / "codes.npy"),
     "parquet": lambda folder: str(folder / "codes.parquet"),
     "postgresql": lambda folder: servers.postgresql() + table_name(folder),
 }

@@ -19,7 +19,7 @@ def copy(
         str,
         typer.Argument(
             metavar="TABLE",
-            help="Where to: codes.parquet, postgresql://…?table=T, milvus://host/T, lancedb://folder/T.",
+            help="Where to: codes.parquet, codes.npy, postgresql://…?table=T, milvus://host/T, lancedb://folder/T.",
         ),
     ],
 ) -> None:

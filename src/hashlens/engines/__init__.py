@@ -5,6 +5,7 @@ from hashlens.engines.engine import open_engine as open
 from hashlens.engines.hamming import HammingIndex
 from hashlens.engines.lancedb import LanceTable
 from hashlens.engines.milvus import MilvusTable
+from hashlens.engines.npy_file import NpyFile
 from hashlens.engines.parquet_file import ParquetFile
 from hashlens.engines.postgresql import PostgresTable
 from hashlens.engines.table import Rows, Table, opened_table
@@ -16,6 +17,7 @@ __all__ = [
     "HammingIndex",
     "LanceTable",
     "MilvusTable",
+    "NpyFile",
     "ParquetFile",
     "PostgresTable",
     "Rows",

@@ -7,33 +7,23 @@ never add to a distance. Code length and fingerprint of the model stand in the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from hashlens.codes.packing import as_packed, bytes_per_code
-from hashlens.engines.engine import ENGINES, Found, Ragged
-from hashlens.engines.hamming import HammingIndex
-from hashlens.engines.table import Facts, Rows, Table, new_facts
+from hashlens.codes.packing import bytes_per_code
+from hashlens.engines.engine import ENGINES
+from hashlens.engines.file_table import FileTable
+from hashlens.engines.table import Facts, Rows
 from hashlens.errors import BadInput, first_line
-from hashlens.files import as_shown, check_growth, parquet_bytes, replacing
+from hashlens.files import as_shown, check_growth, parquet_bytes
 
 METADATA_KEY = b"hashlens"
-ROWS_AT_ONCE = 1 << 16
-NOTHING_KNOWN: tuple[str, tuple[str, ...]] = ("", ())
 
 
-class ParquetFile(Table):
-    """The codes of a file, held in memory and searched exactly; :meth:`flush` writes the file anew.
-
-    Args:
-        path: the file.
-        index: the codes in it.
-        known: path and labels of each image by its id, where these are known.
-        model: fingerprint of the model.
+@ENGINES.register("parquet")
+class ParquetFile(FileTable):
+    """A table in a Parquet file.
 
     Example:
         >>> import tempfile, hashlens as hl
@@ -46,79 +36,12 @@ class ParquetFile(Table):
         (array([[0]], dtype=int32), array([[9]]))
     """
 
-    def __init__(
-        self, path: Path, index: HammingIndex, known: dict[int, tuple[str, tuple[str, ...]]], model: str = ""
-    ) -> None:
-        self.path = path
-        self.bits = index.bits
-        self.model = model
-        self._index = index
-        self._known = known
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def __repr__(self) -> str:
-        return str(self.path)
-
-    def search(
-        self, codes: ArrayLike, k: int = 10, allow: ArrayLike | None = None, labels: Sequence[str] = ()
-    ) -> Found:
-        """As :meth:`Table.search`."""
-        return self._index.search(codes, k, self._held(allow, labels))
-
-    def within(
-        self, codes: ArrayLike, radius: int, allow: ArrayLike | None = None, labels: Sequence[str] = ()
-    ) -> Ragged:
-        """As :meth:`Table.within`."""
-        return self._index.within(codes, radius, self._held(allow, labels))
-
-    def add(self, codes: ArrayLike, ids: ArrayLike) -> NDArray[np.int64]:
-        """As :meth:`SearchEngine.add`; paths and labels are then not known."""
-        added = self._index.add(codes, ids)
-        for number in added.tolist():
-            self._known.pop(number, None)
-        return added
-
-    def put(self, rows: Rows) -> None:
-        """As :meth:`Table.put`."""
-        self._index.add(rows.codes, rows.ids)
-        self._known.update(zip(rows.ids.tolist(), zip(rows.paths, rows.labels, strict=True), strict=True))
-
-    def remove(self, ids: ArrayLike) -> None:
-        """As :meth:`SearchEngine.remove`."""
-        self._index.remove(ids)
-        for number in np.asarray(ids).tolist():
-            self._known.pop(number, None)
-
-    def contains(self, ids: ArrayLike) -> NDArray[np.bool_]:
-        """As :meth:`SearchEngine.contains`."""
-        return self._index.contains(ids)
-
-    def rows(self, ids: ArrayLike) -> Rows:
-        """As :meth:`Table.rows`."""
-        numbers = np.asarray(ids, np.int64)
-        known = [self._known.get(number, NOTHING_KNOWN) for number in numbers.tolist()]
-        return Rows(
-            numbers, self._index.codes(numbers), [path for path, _ in known], [labels for _, labels in known]
-        )
-
-    def every_row(self) -> Iterator[Rows]:
-        """As :meth:`Table.every_row`."""
-        ids = np.sort(self._index.ids)
-        for start in range(0, len(ids), ROWS_AT_ONCE):
-            yield self.rows(ids[start : start + ROWS_AT_ONCE])
-
-    def flush(self) -> None:
-        """Write the file. A crash at any moment leaves what was there before, or all of it.
-
-        Raises:
-            BadInput: it cannot be written.
-        """
+    def write(self, temporary: Path, facts: Facts) -> None:
+        """As :meth:`FileTable.write`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        width = bytes_per_code(self.bits)
+        width = bytes_per_code(facts.bits)
         schema = pa.schema(
             [
                 pa.field("id", pa.int64(), nullable=False),
@@ -126,106 +49,44 @@ class ParquetFile(Table):
                 pa.field("path", pa.string()),
                 pa.field("labels", pa.list_(pa.string())),
             ],
-            metadata={METADATA_KEY: Facts(self.bits, self.model).written()},
+            metadata={METADATA_KEY: facts.written()},
         )
+        with pq.ParquetWriter(temporary, schema, write_page_checksum=True) as writer:
+            for rows in self.every_row():
+                codes = pa.FixedSizeBinaryArray.from_buffers(
+                    pa.binary(width), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows.codes))]
+                )
+                # A file's name may be no UTF-8, which a string of Parquet has to be.
+                paths = pa.array([as_shown(path) or None for path in rows.paths], pa.string())
+                labels = pa.array([[as_shown(name) for name in names] for names in rows.labels], schema.types[3])
+                writer.write_table(pa.Table.from_arrays([pa.array(rows.ids), codes, paths, labels], schema=schema))
+
+    def read(self) -> tuple[Facts, Rows]:
+        """As :meth:`FileTable.read`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         try:
-            with (
-                replacing(self.path) as temporary,
-                pq.ParquetWriter(temporary, schema, write_page_checksum=True) as writer,
-            ):
-                for rows in self.every_row():
-                    codes = pa.FixedSizeBinaryArray.from_buffers(
-                        pa.binary(width), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows.codes))]
-                    )
-                    # A file's name may be no UTF-8, which a string of Parquet has to be.
-                    paths = pa.array([as_shown(path) or None for path in rows.paths], pa.string())
-                    labels = pa.array(
-                        [[as_shown(name) for name in names] for names in rows.labels], schema.types[3]
-                    )
-                    writer.write_table(
-                        pa.Table.from_arrays([pa.array(rows.ids), codes, paths, labels], schema=schema)
-                    )
-        except OSError as error:
-            raise BadInput(f"{self.path} cannot be written ({error.strerror or 'the disk may be full'}).") from None
-
-    def _held(self, allow: ArrayLike | None, labels: Sequence[str]) -> NDArray[np.int64] | None:
-        """Those of the ids that have a code, as ours refuses ids that it never gave out, and one of the labels."""
-        if allow is None and not labels:
-            return None
-        ids = np.sort(self._index.ids) if allow is None else np.asarray(allow, np.int64)
-        kept = self._index.contains(ids)
-        if labels:
-            wanted = set(labels)
-            kept &= np.array(
-                [not wanted.isdisjoint(self._known.get(number, NOTHING_KNOWN)[1]) for number in ids.tolist()],
-                np.bool_,
-            )
-        return ids[kept]
-
-
-@ENGINES.register("parquet")
-def open_parquet(address: str, bits: int | None = None) -> ParquetFile:
-    """Open a file of codes, or begin a new one.
-
-    Args:
-        address: path of the file.
-        bits: code length K, where there is no file yet.
-
-    Raises:
-        BadInput: there is no such file and ``bits`` is not given, or the file is damaged, holds something else, or
-            codes of another length.
-
-    Example:
-        >>> open_parquet("nowhere.parquet")
-        Traceback (most recent call last):
-        ...
-        hashlens.errors.BadInput: There are no codes at nowhere.parquet; write them with hashlens copy.
-    """
-    path = Path(address)
-    if not path.exists():
-        facts = new_facts(bits, str(path))
-        if not path.parent.is_dir():
-            raise BadInput(f"{path} cannot be written, since there is no folder {path.parent}; make it first.")
-        return ParquetFile(
-            path, HammingIndex.build(np.empty((0, bytes_per_code(facts.bits)), np.uint8), facts.bits), {}
-        )
-    facts, columns = _read(path)
-    held, width = facts.bits, bytes_per_code(facts.bits)
-    try:
-        column = columns["code"].combine_chunks()
-        if str(column.type) != f"fixed_size_binary[{width}]" or columns["code"].null_count:
-            raise BadInput(f"{path} is damaged: its codes are not of {held} bits.")
-        codes = b"".join(column.to_pylist())
-        packed, _ = as_packed(np.frombuffer(codes, np.uint8).reshape(-1, width), held)
-        ids = columns["id"].to_numpy().astype(np.int64, casting="safe")
-        known = {
-            number: (name or "", tuple(labels or ()))
-            for number, name, labels in zip(
-                ids.tolist(), columns["path"].to_pylist(), columns["labels"].to_pylist(), strict=True
-            )
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, BadInput):
+            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+                check_growth(self.path, parquet_bytes(file.metadata))
+                facts = Facts.read((file.schema_arrow.metadata or {}).get(METADATA_KEY), str(self.path))
+                columns = file.read(["id", "code", "path", "labels"])
+        except BadInput:
             raise
-        raise BadInput(
-            f"{path} is damaged ({type(error).__name__} in its columns); copy the index again."
-        ) from None
-    facts.check_length(bits, str(path))
-    return ParquetFile(path, HammingIndex.build(packed, held, ids=ids), known, facts.model)
-
-
-def _read(path: Path) -> tuple[Facts, Any]:
-    """What a file says of itself, and its columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            check_growth(path, parquet_bytes(file.metadata))
-            facts = Facts.read((file.schema_arrow.metadata or {}).get(METADATA_KEY), str(path))
-            columns = file.read(["id", "code", "path", "labels"])
-    except BadInput:
-        raise
-    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path} cannot be read ({first_line(error)}).") from None
-    return facts, columns
+        except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
+            raise BadInput(f"{self.path} cannot be read ({first_line(error)}).") from None
+        width = bytes_per_code(facts.bits)
+        if str(columns["code"].type) != f"fixed_size_binary[{width}]" or columns["code"].null_count:
+            raise BadInput(f"{self.path} is damaged: its codes are not of {facts.bits} bits.")
+        try:
+            codes = b"".join(columns["code"].to_pylist())
+            return facts, Rows(
+                columns["id"].to_numpy().astype(np.int64, casting="safe"),
+                np.frombuffer(codes, np.uint8).reshape(-1, width),
+                [name or "" for name in columns["path"].to_pylist()],
+                [tuple(labels or ()) for labels in columns["labels"].to_pylist()],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput(
+                f"{self.path} is damaged ({type(error).__name__} in its columns); copy the index again."
+            ) from None
