@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from copies import BITS, assert_same, features, opened
@@ -15,7 +16,7 @@ import hashlens as hl
 import servers
 from hashlens.catalogue import Catalogue, copy_to, copying, search_table
 from hashlens.engines import Rows, milvus
-from hashlens.errors import BadInput
+from hashlens.errors import BadInput, NotFound
 from refusals import is_one_sentence
 
 NAMES = ("cat", 'd\'og, "brown" \\ {1}')  # what a query language might stumble over
@@ -103,6 +104,35 @@ def test_a_search_there_finds_what_the_index_finds(index: Catalogue, model: hl.H
     assert is_one_sentence(error)
 
 
+def test_an_index_is_searched_there(index: Catalogue, address: str) -> None:
+    copy_to(index, opened(address))
+    there, queries = index.searched_in(opened(address, None)), [features(5, seed=1)]
+    for labels in ((), NAMES[1:], NAMES):
+        assert there.search_images(queries, 7, labels).answers == index.search_images(queries, 7, labels).answers
+    assert there.search_ids([3, 9], 4) == index.search_ids([3, 9], 4)
+    with pytest.raises(NotFound, match="has the label 'bird'"):
+        there.search_images(queries, 7, ["bird"])
+
+    index.remove("mine")
+    assert there.search_images(queries, 7).answers[0][1] == []  # what is gone here is not shown from there
+
+
+@pytest.mark.postgresql
+def test_the_service_searches_there(index: Catalogue) -> None:
+    address = ADDRESSES["postgresql"]()
+    copy_to(index, opened(address))
+    table = opened(address, None)
+    table.remove([7])  # by which answers of the table are told from those of the index
+    table.flush()
+    with servers.serving(index.folder, "--port", 0, "--engine", address) as (_, url):
+        for labels in ([], [NAMES[0]]):
+            asked = {"id": 3, "k": 60, "labels": labels}
+            found = httpx.post(f"{url}/search", json=asked, timeout=60).json()["results"]
+            expected = index.search_ids([3], 60, labels)[0]
+            assert [one["id"] for one in found] == [hit.id for hit in expected if hit.id != 7]
+            assert len(found) == (28 if labels else 58)
+
+
 def test_an_index_can_have_its_codes_there(model: hl.HashModel, address: str, tmp_path: Path) -> None:
     here, there = (
         Catalogue.create(tmp_path / "here", model),
@@ -126,6 +156,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(index: Catalogue, addr
         lambda: copy_to(other, opened(address)),
         lambda: search_table(opened(address), model, [features(1)]),
         lambda: opened(address, 64),
+        lambda: other.searched_in(opened(address)),
         lambda: opened(f"{address}_that_is_not_there", None),
     ):
         with pytest.raises(BadInput) as error:

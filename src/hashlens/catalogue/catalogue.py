@@ -25,9 +25,9 @@ from hashlens.catalogue.comparison import Comparison
 from hashlens.catalogue.database import Database, as_bytes, as_stored, as_text, create, note, properties
 from hashlens.catalogue.ranking import Page, Ranking, details_of
 from hashlens.codes.packing import bytes_per_code
-from hashlens.engines import HammingIndex, SearchEngine
+from hashlens.engines import HammingIndex, SearchEngine, Table
 from hashlens.errors import BadInput, NotFound
-from hashlens.files import claimed, remove_abandoned
+from hashlens.files import as_shown, claimed, remove_abandoned
 from hashlens.progress import Progress, silence
 from hashlens.sources import Skipped, Source, UnreadableImage, as_source
 from hashlens.sources.content import content_digest
@@ -206,6 +206,7 @@ class Catalogue:
         self._detailed = bool(facts.get("detailed", True))
         self._lock = threading.Lock()
         self._opened: tuple[tuple[int, str], SearchEngine] | None = None
+        self._elsewhere: SearchEngine | None = None
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Catalogue:
@@ -282,6 +283,37 @@ class Catalogue:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
         return cls(folder)
+
+    def searched_in(self, engine: SearchEngine) -> Catalogue:
+        """This catalogue, whose searches are answered by another engine that holds its codes by the same ids.
+
+        Such as a table that :func:`hashlens.catalogue.copy_to` filled. It is taken as it is: what changed in the
+        catalogue since is not found before it is copied too, and what is gone from the catalogue is left out.
+
+        Raises:
+            BadInput: the codes there are of another length or another model, or not copied whole.
+
+        Example:
+            >>> import tempfile, hashlens as hl
+            >>> from hashlens.catalogue import copy_to
+            >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+            >>> source = hl.sources.FeatureArray("mine", x, np.arange(60) % 2, ["cat", "dog"])
+            >>> model = hl.fit(source, "orthohash", bits=16, epochs=1, device="cpu")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     catalogue = Catalogue.create(f"{folder}/index", model)
+            ...     _ = catalogue.update(source)
+            ...     table = hl.engines.open(f"{folder}/codes.npy", bits=16)
+            ...     _ = copy_to(catalogue, table)
+            ...     catalogue.searched_in(table).search(model.encode(x[3]), k=1)[0][0].labels
+            ('dog',)
+        """
+        if isinstance(engine, Table):
+            engine.check_searchable(self.bits, self.copy_fingerprint)
+        elif engine.bits != self.bits:
+            raise BadInput(f"{engine} holds codes of {engine.bits} bits, and {self.folder} of {self.bits}.")
+        there = Catalogue(self.folder)
+        there._elsewhere = engine
+        return there
 
     def _check_same(self, model: HashModel, adapt: bool, engine: str) -> None:
         """Raise :class:`BadInput` unless the index was started with this model, adapted or not, and this engine."""
@@ -538,7 +570,7 @@ class Catalogue:
         """
         page = Page(k, offset, radius, rescored=details is not None)
         with self._up_to_date() as (rows, engine):
-            found = zip(*engine.search(codes, page.depth, self._labelled(rows, labels)), strict=True)
+            found = zip(*engine.search(codes, page.depth, **self._labelled(rows, labels)), strict=True)
             asked = itertools.repeat(None) if details is None else details
             return _as_hits(rows, [page.of(rows, *one) for one in zip(found, asked, strict=False)], offset)
 
@@ -652,11 +684,11 @@ class Catalogue:
         """How many images are as far from each query as the farthest of its hits."""
         ties = []
         with self._up_to_date() as (rows, engine):
-            allow = self._labelled(rows, labels)
+            labelled = self._labelled(rows, labels)
             for code, hits in zip(codes, found, strict=True):
                 distances = [hit.distance for hit in hits]
                 farthest = max(distances, default=0)
-                (near,), _ = engine.within(code[None], farthest, allow)
+                (near,), _ = engine.within(code[None], farthest, **labelled)
                 ties.append(Ties(farthest, distances.count(farthest), int(np.count_nonzero(near == farthest))))
         return ties
 
@@ -694,7 +726,7 @@ class Catalogue:
         if not asked:
             return []
         codes = self._as_codes([code for _, code in asked])
-        found = engine.search(codes, page.depth + 1, self._labelled(rows, labels))
+        found = engine.search(codes, page.depth + 1, **self._labelled(rows, labels))
         details = details_of(rows, [own for own, _ in asked], self.bits)
         ranked = []
         for (own, _), distances, ids in zip(asked, *found, strict=True):
@@ -716,10 +748,10 @@ class Catalogue:
             raise NotFound(f"There is no image with the id {image} in the index {self.folder}.")
         return row
 
-    def _labelled(self, rows: sqlite3.Connection, labels: Sequence[str]) -> NDArray[np.int64] | None:
-        """Ids of the images that have one of the labels; ``None`` where no labels are asked for."""
+    def _labelled(self, rows: sqlite3.Connection, labels: Sequence[str]) -> dict[str, Any]:
+        """What tells the engine to find only images that have one of the labels, if there are any."""
         if not labels:
-            return None
+            return {}
         having = "SELECT image FROM image_labels JOIN labels ON label = labels.id WHERE name = ?"
         found: list[int] = []
         for label in labels:
@@ -727,14 +759,18 @@ class Catalogue:
             if not ids:
                 raise NotFound(f"No image in {self.folder} has the label {label!r}.")
             found += ids
-        return np.array(found, np.int64)
+        if isinstance(self._elsewhere, Table):  # it knows the labels, and a list of ids may be a long one
+            return {"labels": [as_shown(label) for label in labels]}
+        return {"allow": np.array(found, np.int64)}
 
     @contextmanager
     def _up_to_date(self) -> Iterator[tuple[sqlite3.Connection, SearchEngine]]:
         """The engine as the database has it, in a transaction, so that what is read from that belongs to it."""
         with self._database.connect() as rows:
             rows.execute("BEGIN")
-            engine = None if _has_pending(rows) else self._current_engine(rows)
+            engine = self._elsewhere
+            if engine is None and not _has_pending(rows):
+                engine = self._current_engine(rows)
             if engine is None:
                 rows.rollback()
                 rows.execute("BEGIN IMMEDIATE")  # one process at a time brings the engine up to date

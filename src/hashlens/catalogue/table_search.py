@@ -51,12 +51,7 @@ def search_table(
         >>> [(query, hits[0].distance) for query, hits in search_table(table, model, [source.select([7])]).answers]
         [('mine#7', 0)]
     """
-    if table.bits != model.bits or table.model not in ("", model.fingerprint()):
-        raise BadInput(
-            f"The codes in {table} were made by another model; name the one in the index they came from."
-        )
-    if not table.whole:
-        raise BadInput(f"{table} is not copied whole; give hashlens copy again.")
+    table.check_searchable(model.bits, model.fingerprint())
     if labels and not set(labels) & set(table.label_counts()):
         raise BadInput(f"No image in {table} has the label {' or '.join(labels)}.")
     answers: list[tuple[str, list[Hit]]] = []

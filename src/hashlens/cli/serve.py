@@ -31,9 +31,15 @@ def serve(
     ] = None,
     body_mib: Annotated[int, typer.Option(min=1, max=1024, help="Most MiB of a request.")] = 32,
     queue: Annotated[int, typer.Option(min=1, help="Most images that may wait to be encoded.")] = 256,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE", help="Search in this table of hashlens copy, such as postgresql://…?table=T, instead."
+        ),
+    ] = None,
     device: EncodingDevice = None,
 ) -> None:
     """Search an index in the browser, and by REST."""
     from hashlens.service import serve
 
-    serve(index, host, port, token_file, hosts or (), origins or (), body_mib << 20, queue, device)
+    serve(index, host, port, token_file, hosts or (), origins or (), body_mib << 20, queue, device, engine)

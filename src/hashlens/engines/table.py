@@ -187,6 +187,23 @@ class Table(SearchEngine):
             )
         self.model = model
 
+    def check_searchable(self, bits: int, model: str) -> None:
+        """Refuse to search in it with codes that it does not answer.
+
+        Args:
+            bits: length of the codes.
+            model: fingerprint of the model that makes them.
+
+        Raises:
+            BadInput: those in the table are of another model, or a part of them is missing.
+        """
+        if self.bits != bits or self.model not in ("", model):
+            raise BadInput(
+                f"The codes in {self} were made by another model; name the one in the index they came from."
+            )
+        if not self.whole:
+            raise BadInput(f"{self} is not copied whole; give hashlens copy again.")
+
 
 def opened_table(address: str | os.PathLike[str], bits: int | None = None) -> Table:
     """Open a table by its address, as :func:`hashlens.engines.open` opens any engine.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
+from hashlens import engines
 from hashlens.catalogue import Catalogue
 from hashlens.errors import BadInput
 from hashlens.service.app import BODY_BYTES, WAITING, create_app
@@ -33,6 +34,7 @@ def serve(
     body_bytes: int = BODY_BYTES,
     waiting: int = WAITING,
     device: str | None = None,
+    engine: str | None = None,
 ) -> None:
     """Serve an index until SIGTERM or Ctrl-C; what is under way then is finished first.
 
@@ -41,10 +43,12 @@ def serve(
         host, port: address to listen at; port 0 takes a free one. Its URL is logged.
         token_file: a file that holds the token; needed where others can reach the address.
         hosts, origins, body_bytes, waiting, device: see :func:`hashlens.service.create_app`.
+        engine: address of what is searched in place of the index's own codes, see
+            :meth:`hashlens.Catalogue.searched_in`.
 
     Raises:
-        BadInput: there is no such index, the address cannot be had, or it can be reached from elsewhere and there
-            is no token.
+        BadInput: there is no such index or engine, the address cannot be had, or it can be reached from elsewhere
+            and there is no token.
 
     Example:
         >>> serve("nowhere")
@@ -64,6 +68,8 @@ file and name it with --token-file.
         )
     token = None if token_file is None else read_token(token_file)
     catalogue = Catalogue.open(index)
+    if engine is not None:
+        catalogue = catalogue.searched_in(engines.open(engine))
     with _listening(host, port) as listener:
         app = create_app(catalogue, token, [host, *hosts], origins, body_bytes, waiting, device)
         config = uvicorn.Config(
