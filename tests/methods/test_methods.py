@@ -82,7 +82,7 @@ def test_every_method_trains_its_hash_layer(name: str, multi_label: bool) -> Non
     ("classes", "bits", "label_sets", "layer", "loss"),
     [
         (96, 24, False, "batch-norm", CosineSoftmax),
-        (97, 24, False, "tanh", CentralSimilarity),
+        (97, 24, False, "late-tanh", CentralSimilarity),
         (97, 24, True, "batch-norm", CosineSoftmax),
     ],
 )

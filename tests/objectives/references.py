@@ -79,11 +79,11 @@ def quantization(codes: Codes, term: str) -> float:
 
 
 def central_similarity(codes: Codes, centres: Sequence[Sequence[int]], weight: float) -> float:
-    """Mean over items and bits of BCE((u + 1)/2, (h + 1)/2), plus weight · mean((|u| − 1)²)."""
+    """Mean over items and bits of BCE((u + 1)/2, (h + 1)/2), plus weight · mean((|u| − 1)²), with u = tanh x."""
     bits = [
         (-math.log((u + 1) / 2) if h > 0 else -math.log(1 - (u + 1) / 2), (abs(u) - 1) ** 2)
         for code, centre in zip(codes, centres, strict=True)
-        for u, h in zip(code, centre, strict=True)
+        for u, h in zip(map(math.tanh, code), centre, strict=True)
     ]
     return sum(b for b, _ in bits) / len(bits) + weight * sum(q for _, q in bits) / len(bits)
 

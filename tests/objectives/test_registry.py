@@ -22,6 +22,7 @@ from hashlens.objectives import (
     parameters_of,
     register,
 )
+from hashlens.objectives.pairs import has_label
 from objectives.references import REFERENCES
 from refusals import is_one_sentence
 
@@ -61,6 +62,38 @@ def test_every_objective_costs_what_its_reference_says(name: str, targets: Tenso
     found = objective(codes, targets)
     assert found.shape == ()
     assert found.item() == pytest.approx(wanted, rel=1e-9)
+
+
+WITH_QUANTIZATION: dict[str, dict[str, Any]] = {
+    "cosine-softmax": {"quantization": "l2", "quantization_weight": 0.7},
+    "central-similarity": {"quantization_weight": 0.7},
+}
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "empirical-divergence"])  # takes no labels
+@pytest.mark.parametrize("targets", [LABELS, MARKS], ids=["classes", "label sets"])
+def test_items_without_a_label_count_in_no_term(name: str, targets: Tensor) -> None:
+    torch.manual_seed(0)
+    last = targets[has_label(targets)]
+    nothing = torch.full((3,), -1) if targets.ndim == 1 else torch.zeros(3, CLASSES, dtype=torch.bool)
+    codes = torch.rand(len(last) + 3, BITS, dtype=torch.float64, requires_grad=True)
+
+    def loss(rows: slice) -> Tensor:
+        torch.manual_seed(1)  # of what is learnt; what is drawn is drawn item by item
+        objective = make_objective(name, PROBLEM, **WITH_QUANTIZATION.get(name, {})).double()
+        return objective(codes[rows], torch.cat([last, nothing])[rows])
+
+    every = loss(slice(None))
+    every.backward()
+    assert codes.grad is not None
+    assert every.item() == pytest.approx(loss(slice(len(last))).item(), rel=1e-12)
+    assert codes.grad[: len(last)].any()
+    assert not codes.grad[len(last) :].any()
+    codes.grad = None
+    none = loss(slice(len(last), None))
+    none.backward()
+    assert none.item() == 0
+    assert not codes.grad.any()
 
 
 def test_references_are_of_objectives_that_there_are() -> None:

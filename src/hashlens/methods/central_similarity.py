@@ -41,13 +41,13 @@ class CentralSimilarityHashing(CentreMethod):
         >>> method = CentralSimilarityHashing(centres="maximum-distance")
         >>> problem = Problem(bits=32, classes=10, codebook=method.codebook(10, 32, seed=0))
         >>> type(method.objective_for(problem)).__name__, method.hash_layer_for(problem)
-        ('CentralSimilarity', 'tanh')
+        ('CentralSimilarity', 'late-tanh')
     """
 
     quantization_weight: float = 1e-4
 
     def hash_layer_for(self, problem: Problem) -> str:
-        return "tanh"
+        return "late-tanh"
 
     def objective_for(self, problem: Problem) -> nn.Module:
         return make_objective("central-similarity", problem, quantization_weight=self.quantization_weight)

@@ -34,7 +34,7 @@ class HashLens(CentreMethod):
     Example:
         >>> method = HashLens()
         >>> [method.hash_layer_for(Problem(bits, classes=100)) for bits in (64, 16)]
-        ['batch-norm', 'tanh']
+        ['batch-norm', 'late-tanh']
     """
 
     centres: str | ArrayLike | None = SEMANTIC

@@ -72,13 +72,20 @@ class BiHalfHashLayer(LinearHashLayer):
 
 
 class TanhHashLayer(HashLayer):
-    """With bias, then tanh: codes in (−1, 1) (CSQ, MDS, SHC)."""
+    """With bias, then tanh: codes in (−1, 1)."""
 
     def __init__(self, dimension: int, bits: int) -> None:
         super().__init__(dimension, bits, bias=True)
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.tanh(self.linear(features))
+
+
+class LateTanhHashLayer(TanhHashLayer):
+    """The same, but in training the loss takes the tanh, before anything is rounded (CSQ, MDS, SHC)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(features) if self.training else super().forward(features)
 
 
 class SigmoidHashLayer(HashLayer):
@@ -111,6 +118,7 @@ HASH_LAYERS: dict[str, Callable[[int, int], HashLayer]] = {
     "linear": LinearHashLayer,
     "bi-half": BiHalfHashLayer,
     "tanh": TanhHashLayer,
+    "late-tanh": LateTanhHashLayer,
     "sigmoid": SigmoidHashLayer,
     "projection": ProjectionHashLayer,
 }

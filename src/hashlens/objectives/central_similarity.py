@@ -5,21 +5,23 @@ from __future__ import annotations
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hashlens.centres import check_codebook
 from hashlens.errors import BadInput
 from hashlens.objectives.objective import at_least_single, register
-from hashlens.sources.labels import NO_LABEL
+from hashlens.objectives.pairs import has_label, mean_over
 
 
 @register("central-similarity")
 class CentralSimilarity(nn.Module):
     """Binary cross-entropy of every bit to the bit of the hash centre, and a pull of codes to ±1.
 
-    With u in [−1, 1] (the output of a tanh) and the centre h: mean over bits of BCE((u + 1)/2, (h + 1)/2),
-    plus λ·mean((|u| − 1)²) (CSQ, equations 4 to 6). As h is ±1, the first is −log((1 + h·u)/2), finite also where u
-    has been rounded to ∓1. The centre of a label set is the bitwise majority of its centres; where they tie, the
-    bit of one fixed random code decides. Items without a label count in neither term.
+    With u = tanh(x) and the centre h: mean over bits of BCE((u + 1)/2, (h + 1)/2), plus λ·mean((|u| − 1)²) (CSQ,
+    equations 4 to 6). The tanh is taken here, so that it cannot round to ±1 before the loss sees it: as h is ±1 and
+    (1 + tanh x)/2 = σ(2x), the first is −log σ(2·h·x), and 1 − |u| = 2·σ(−2·|x|). A bit is pulled as hard as the
+    formula says however far it lies on the wrong side. The centre of a label set is the bitwise majority of its
+    centres; where they tie, the bit of one fixed random code decides. Items without a label count in neither term.
 
     Args:
         codebook: (C, K) hash centres in {−1, +1}.
@@ -30,10 +32,10 @@ class CentralSimilarity(nn.Module):
         BadInput: an argument is out of its range.
 
     Example:
-        Codes of 8 bits, each halfway to +1, where the centre has +1 throughout: −log 0.75 for every bit.
+        Each tanh is halfway to +1, where the centre has +1 throughout: −log 0.75 for every bit.
 
         >>> objective = CentralSimilarity([[1] * 8, [-1] * 8], quantization_weight=0)
-        >>> loss = objective(torch.full((2, 8), 0.5), torch.tensor([0, 0]))
+        >>> loss = objective(torch.full((2, 8), 0.5).atanh(), torch.tensor([0, 0]))
         >>> round(loss.item(), 4)
         0.2877
     """
@@ -56,7 +58,7 @@ class CentralSimilarity(nn.Module):
         """Mean loss of a batch.
 
         Args:
-            codes: (B, K) in [−1, 1].
+            codes: (B, K), before the tanh.
             targets: (B,) int64 classes, −1 for none, or (B, C) multi-hot.
 
         Returns:
@@ -64,11 +66,9 @@ class CentralSimilarity(nn.Module):
         """
         with at_least_single(codes) as codes:
             centres, labelled = self.centres_of(targets)
-            # The probability of the centre's bit. The least that a code which is not quite ±1 can give is ε/4, for
-            # numbers just below 1 lie ε/2 apart; a code that is ±1 has lost its gradient in the tanh already.
-            right = ((1 + centres * codes) / 2).clamp(min=torch.finfo(codes.dtype).eps / 8)
-            losses = (self.quantization_weight * (codes.abs() - 1).square() - right.log()).mean(1)
-            return (losses * labelled).sum() / labelled.sum().clamp(min=1)
+            away = 2 * torch.sigmoid(-2 * codes.abs())  # 1 − |u|
+            losses = self.quantization_weight * away.square() - functional.logsigmoid(2 * centres * codes)
+            return mean_over(losses.mean(1), labelled)
 
     def centres_of(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The centres that items are pulled to.
@@ -80,8 +80,8 @@ class CentralSimilarity(nn.Module):
             (B, K) in {−1, +1}, and (B,) whether an item has a label; without one, its centre says nothing.
         """
         if targets.ndim == 1:
-            return self.codebook[targets.clamp(min=0)], targets != NO_LABEL
+            return self.codebook[targets.clamp(min=0)], has_label(targets)
         marks = (targets != 0).float()
         votes = marks @ self.codebook.float()
         majority = torch.where(votes == 0, self.tie_break.float(), votes.sign())
-        return majority, marks.sum(1) > 0
+        return majority, has_label(targets)

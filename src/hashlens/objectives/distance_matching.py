@@ -117,4 +117,4 @@ class DistanceMatching(nn.Module):
 
 
 def _positive(mean: Tensor) -> Tensor:
-    return mean.clamp(min=torch.finfo(mean.dtype).tiny)
+    return torch.where(mean > 0, mean, 1)  # where all that count are 0, they remain so
