@@ -3,6 +3,8 @@
 from hashlens.catalogue.catalogue import Answers, Catalogue, Changes, Entry, Hit, Ties
 from hashlens.catalogue.copying import Copied, copy_to
 from hashlens.catalogue.duplicates import Duplicates, find_duplicates
+from hashlens.catalogue.merging import merge
+from hashlens.catalogue.parts import Part
 from hashlens.catalogue.table_search import search_table
 
 __all__ = [
@@ -13,8 +15,10 @@ __all__ = [
     "Duplicates",
     "Entry",
     "Hit",
+    "Part",
     "Ties",
     "copy_to",
     "find_duplicates",
+    "merge",
     "search_table",
 ]

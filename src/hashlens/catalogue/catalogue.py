@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens import engines
 from hashlens.catalogue.comparison import Comparison
 from hashlens.catalogue.database import Database, as_bytes, as_stored, as_text, create, note, properties
+from hashlens.catalogue.parts import Part, listing_digest
 from hashlens.catalogue.ranking import Page, Ranking, details_of
 from hashlens.codes.packing import bytes_per_code
 from hashlens.engines import HammingIndex, SearchEngine, Table
@@ -250,14 +251,10 @@ class Catalogue:
             existing = cls.open(folder)
             existing._check_same(model, adapt_to is not None, engine)
             return existing
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise BadInput(f"{folder} exists and is not an index; choose a new folder.")
-        if engine:
-            engines.open(engine, model.bits)  # fails fast, before anything is written
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(folder.parent, re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{16}}"))
-        with claimed(lambda: _new_folder_beside(folder)) as work:
-            try:
+        try:
+            with appearing(folder) as work:
+                if engine:
+                    engines.open(engine, model.bits)  # fails fast, before anything is written
                 kept = model
                 model.save(work / MODEL_FOLDER)
                 if adapt_to is not None:
@@ -270,18 +267,12 @@ class Catalogue:
                     "adapted": adapt_to is not None, "engine": engine, "detailed": details,
                 }  # fmt: skip
                 create(work / DATABASE_FILE, facts)
-                try:
-                    if folder.exists():
-                        folder.rmdir()
-                    work.rename(folder)
-                except OSError:  # another process was faster
-                    if not (folder / DATABASE_FILE).is_file():
-                        raise
-                    existing = cls.open(folder)
-                    existing._check_same(model, adapt_to is not None, engine)
-                    return existing
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+        except OSError:  # another process was faster
+            if not (folder / DATABASE_FILE).is_file():
+                raise
+            existing = cls.open(folder)
+            existing._check_same(model, adapt_to is not None, engine)
+            return existing
         return cls(folder)
 
     def searched_in(self, engine: SearchEngine) -> Catalogue:
@@ -347,6 +338,13 @@ class Catalogue:
         if self._copy_fingerprint not in (None, kept.fingerprint()):
             raise BadInput(f"{self.folder / MODEL_FOLDER} is not the model that encoded the images of this index.")
         return kept
+
+    def facts_of_model(self) -> dict[str, Any]:
+        """What the database notes of the model and its codes, by name."""
+        return {
+            "bits": self.bits, "model": self._model_fingerprint, "copy": self.copy_fingerprint,
+            "adapted": self.adapted,
+        }  # fmt: skip
 
     @property
     def copy_fingerprint(self) -> str:
@@ -428,7 +426,7 @@ class Catalogue:
         with self._database.connect() as rows, rows:
             removed = rows.execute("DELETE FROM images WHERE source = ?", (as_stored(found[0]),)).rowcount
             rows.execute("DELETE FROM skipped WHERE source = ?", (as_stored(found[0]),))
-        self._prepare()
+        self.prepare()
         return removed
 
     def prune(self) -> int:
@@ -437,7 +435,7 @@ class Catalogue:
             stored = rows.execute("SELECT id, path FROM images").fetchall()
             gone = [(image,) for image, path in stored if is_gone(as_text(path))]
             rows.executemany("DELETE FROM images WHERE id = ?", gone)
-        self._prepare()
+        self.prepare()
         return len(gone)
 
     def sample(self, count: int) -> list[int]:
@@ -465,7 +463,13 @@ class Catalogue:
             found = rows.execute("SELECT path, reason FROM skipped ORDER BY path")
             return [(as_text(path), reason) for path, reason in found]
 
-    def update(self, source: Source, device: str | None = None, progress: Progress | None = None) -> Changes:
+    def update(
+        self,
+        source: Source,
+        device: str | None = None,
+        progress: Progress | None = None,
+        part: Part | None = None,
+    ) -> Changes:
         """Make the catalogue hold what the source holds now.
 
         New images are added, but for those that are known by their content from a path that is gone: these keep
@@ -477,6 +481,10 @@ class Catalogue:
             source: images, or features for a model of features.
             device: to encode on, see :meth:`HashModel.encoder`.
             progress: tells how far it is, such as :func:`hashlens.progress_bar`; silent by default.
+            part: hold this part of the source only, for :func:`hashlens.catalogue.merge`.
+
+        Raises:
+            BadInput: the catalogue holds another part, or other images than a part.
 
         Example:
             >>> import tempfile, hashlens as hl
@@ -493,7 +501,10 @@ class Catalogue:
             {'cat': 20, 'dog': 20}
         """
         changes = Changes()
+        listing = "" if part is None else listing_digest(source)
         with self._database.connect() as rows:
+            self._take_part(rows, part)
+            source = source if part is None else part.of(source)
             compared = Comparison(rows, source)
             with rows:
                 changes.moved = compared.follow_moves()
@@ -520,8 +531,32 @@ class Catalogue:
                         changes.removed += len(known.intersection(item for item, _ in skipped))
                         changes.skipped += [one for _, one in skipped]
                         advance(len(batch.items) + len(batch.skipped))
-        self._prepare()
+            if part is not None:
+                with rows:
+                    note(rows, listing=listing)
+        self.prepare()
         return changes
+
+    def _take_part(self, rows: sqlite3.Connection, part: Part | None) -> None:
+        """Note which part of a source the catalogue is about to hold, and that it does not yet."""
+        with rows:
+            noted = properties(rows).get("part")
+            if part is None and noted is not None:
+                raise BadInput(
+                    f"{self.folder} is for part {noted} of a source; give --part {noted}, or start a new index."
+                )
+            if part is not None:
+                if noted != str(part) and (noted is not None or len(self)):
+                    holds = f"part {noted}" if noted else "images already"
+                    raise BadInput(f"{self.folder} holds {holds}; start a new index for part {part}.")
+                note(rows, part=str(part), listing="")
+
+    def part(self) -> tuple[Part, str] | None:
+        """Which part of a source the catalogue holds, and the digest of the source's listing, empty where it does
+        not hold all of the part; ``None`` where it is none of a part."""
+        with self._database.connect() as rows:
+            facts = properties(rows)
+        return (Part.read(facts["part"]), facts["listing"]) if "part" in facts else None
 
     def engine(self) -> SearchEngine:
         """The engine that holds the codes of all images, up to date; its ids are those of the images."""
@@ -851,8 +886,8 @@ class Catalogue:
         note(rows, state=state, indexed=images)
         self._keep_open((int(properties(rows)["codes"]), state), engine)
 
-    def _prepare(self) -> None:
-        """Let the engine prepare: seconds for millions of codes, whose images took hours to encode."""
+    def prepare(self) -> None:
+        """Let the engine prepare, as every change does: seconds for millions of codes, which took hours to make."""
         with self._database.connect() as rows:
             rows.execute("BEGIN IMMEDIATE")  # one process at a time may change the engine
             engine = self._bring_up_to_date(rows)
@@ -865,6 +900,35 @@ class Catalogue:
 
     def _codes_folder(self, number: int) -> Path:
         return self.folder / f"codes-{number}"
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A new folder beside this one, which takes its place, at once and complete, when the block has ended.
+
+    Raises:
+        BadInput: something stands in its place.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as beside:
+        ...     with appearing(Path(beside, "index")) as work:
+        ...         _ = (work / "a.txt").write_text("all of it")
+        ...     os.listdir(beside), os.listdir(Path(beside, "index"))
+        (['index'], ['a.txt'])
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} exists and is not an index; choose a new folder.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder.parent, re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{16}}"))
+    with claimed(lambda: _new_folder_beside(folder)) as work:
+        try:
+            yield work
+            if folder.exists():
+                folder.rmdir()
+            work.rename(folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _new_folder_beside(folder: Path) -> Path:

@@ -176,8 +176,8 @@ def properties(rows: sqlite3.Connection) -> dict[str, Any]:
 
 
 def note(rows: sqlite3.Connection, **facts: Any) -> None:
-    """Change properties."""
-    rows.executemany("UPDATE properties SET value = ? WHERE name = ?", [(v, name) for name, v in facts.items()])
+    """Add or change properties."""
+    rows.executemany("INSERT OR REPLACE INTO properties VALUES (?, ?)", facts.items())
 
 
 def as_stored(text: str) -> str | bytes:

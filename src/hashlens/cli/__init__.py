@@ -21,6 +21,7 @@ from hashlens.cli import (  # noqa: F401
     fit,
     index,
     info,
+    merge,
     push,
     search,
     serve,

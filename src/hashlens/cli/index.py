@@ -40,6 +40,10 @@ def index(
             help="Keep, in a new index, a byte for each bit, by which searches order what codes cannot tell apart.",
         ),
     ] = True,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Index the Ith of N parts only, to be joined by hashlens merge."),
+    ] = None,
     remove: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Instead: take out all images of a source.")
     ] = None,
@@ -58,16 +62,19 @@ def index(
         return
     if model is None or source is None:
         raise BadInput("Give MODEL, SOURCE and -o INDEX; or --remove SOURCE or --prune, and -o INDEX.")
+    if part is not None and adapt:
+        raise BadInput("--adapt needs all images, and a part has some of them; leave it or --part out.")
+    from hashlens.catalogue import Catalogue, Part
     from hashlens.sources import open_source
     from hashlens.sources.reading import tell_skipped
 
+    chosen = None if part is None else Part.read(part)
     images = open_source(source, split)
 
-    from hashlens.catalogue import Catalogue
     from hashlens.models import HashModel
 
     catalogue = Catalogue.create(output, HashModel.load(model), images if adapt else None, device, engine, details)
-    changes = catalogue.update(images, device, progress_bar)
+    changes = catalogue.update(images, device, progress_bar, chosen)
     log.info(
         f"{output}: {changes.added:,} added, {changes.changed:,} changed, {changes.removed:,} removed, "
         + (f"{changes.moved:,} moved, " if changes.moved else "")
