@@ -176,6 +176,8 @@ def open_parquet(
         table = pq.read_table(path, columns=wanted) if wanted else None
     except DAMAGE as error:
         raise BadInput(f"{path} is damaged ({first_line(error)}).") from None
+    if table is not None and len(table) != metadata.num_rows:
+        raise BadInput(f"{path} is damaged (it says to hold {metadata.num_rows} rows, and holds {len(table)}).")
     rows = np.arange(metadata.num_rows)
     if split is not None:
         if "split" not in schema.names:
