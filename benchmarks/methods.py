@@ -50,7 +50,6 @@ from hashlens.methods import (
     OrthoHash,
     Projection,
 )
-from hashlens.metrics.float_ranking import evaluate_features
 from hashlens.metrics.ties import average_precision
 from hashlens.sources import FeatureArray, ImageArray, Source
 
@@ -208,7 +207,7 @@ def cosine_figures(queries: Source, database: Source) -> dict[str, float]:
     """The same figures for the ranking by cosine."""
     assert queries.labels is not None and database.labels is not None
     sides = queries.features(), queries.labels, database.features(), database.labels
-    return dict(evaluate_features(*sides, at=(10, 100, None)))
+    return dict(hl.evaluate(*sides, at=(10, 100, None), distance="cosine"))
 
 
 def evaluate(

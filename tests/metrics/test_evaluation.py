@@ -154,6 +154,7 @@ def check_report(report: dict[str, Any], by_hand: ByHand, at: Sequence[int | Non
         "queries",
         "database",
         "bits",
+        "distance",
         "queries_without_relevant",
     }
     assert {key: report[key] for key in scores} == pytest.approx(scores, abs=1e-12)
@@ -269,7 +270,8 @@ def test_default_depths_and_their_keys() -> None:
         for k in ("100", "1000")
         for score, bound in (("precision", ""), ("recall", ""), ("mAP", "/min(k,R)"), ("mAP", "/R"))
     ]
-    rest = ["precision@radius2", "curves", "codes", "queries", "database", "bits", "queries_without_relevant"]
+    rest = ["precision@radius2", "curves", "codes", "queries", "database", "bits", "distance"]
+    rest.append("queries_without_relevant")
     assert sorted(report) == sorted(scores + depths + rest)
     curves = {"precision_recall", "precision_recall_by_rank", "precision_at_k", "distances"}
     assert set(report["curves"]) == curves

@@ -10,6 +10,7 @@ import pytest
 from hashlens.classes import Taxonomy
 from hashlens.errors import BadInput
 from hashlens.metrics import evaluate
+from objectives.references import best_matches
 
 
 def random_distances(classes: int, seed: int) -> np.ndarray:
@@ -53,6 +54,21 @@ def test_expectation_over_every_order_of_ties(seed: int, bits: int) -> None:
     )
     for k, name in ((1, "1"), (3, "3"), (5, "5"), (7, "all")):
         expected = by_enumeration(queries, query_labels, database, database_labels, class_distances, k)
+        assert (report[f"HP@{name}"], report[f"mAHP@{name}"]) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_label_sets_over_every_order_of_ties(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    codes = np.ones((10, 9), np.int8)
+    codes[:, -2:] = rng.choice([-1, 1], (10, 2))
+    marks, class_distances = rng.random((10, 3)) < 0.5, random_distances(3, seed)
+    marks[:, 0] |= ~marks.any(1)
+    sets = [set(np.flatnonzero(row).tolist()) for row in marks]
+    of_sets = np.array([[best_matches(a, b, class_distances.tolist()) for b in sets] for a in sets])
+    report = evaluate(codes[:3], marks[:3], codes[3:], marks[3:], at=(1, 4, None), taxonomy=class_distances)
+    for k, name in ((1, "1"), (4, "4"), (7, "all")):
+        expected = by_enumeration(codes[:3], np.arange(3), codes[3:], np.arange(3, 10), of_sets, k)
         assert (report[f"HP@{name}"], report[f"mAHP@{name}"]) == pytest.approx(expected, abs=1e-12)
 
 
@@ -118,7 +134,7 @@ def test_no_hierarchical_figures_without_taxonomy() -> None:
         (np.array([[0.1, 0.2], [0.2, 0]]), [0, 1], "diagonal"),
         (np.array([[0, 0.2], [0.2, 0]]), [0, 2], "2 classes"),
         (np.array([[0, 0.2], [0.2, 0]]), ["a", "b"], "names"),
-        (np.array([[0, 0.2], [0.2, 0]]), [[0, 1], [1, 0]], "label sets"),
+        (np.array([[0, 0.2], [0.2, 0]]), [[0, 1, 0], [1, 0, 0]], "3 columns"),
     ],
 )
 def test_wrong_taxonomies_are_refused(class_distances, labels, says: str) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import hashlens as hl
-from hashlens.metrics.float_ranking import evaluate_features
+from hashlens.errors import BadInput
 from hashlens.reports import baselines, write_report
 from hashlens.reports.baselines import Baselines
+from hashlens.reports.page import Side, result_rows
 
 
 @pytest.fixture
@@ -28,7 +29,9 @@ def test_codes_stand_beside_chance_signs_and_features(clusters: hl.sources.Featu
     report = write_report(model, queries=queries, database=database, folder=tmp_path)
     figures = report["baselines"]["figures"]
     assert figures["these codes"]["mAP@all"] == pytest.approx(report["mAP@all"])
-    given = evaluate_features(queries.features(), queries.labels, database.features(), database.labels, (None,))
+    given = hl.evaluate(
+        queries.features(), queries.labels, database.features(), database.labels, (None,), distance="cosine"
+    )
     assert figures["float features"]["mAP@all"] == pytest.approx(given["mAP@all"])
     assert figures["chance"]["mAP@all"] == pytest.approx(1 / 3, abs=0.02)
     assert figures["chance"]["mAP@all"] < figures["PCA signs"]["mAP@all"]
@@ -37,6 +40,29 @@ def test_codes_stand_beside_chance_signs_and_features(clusters: hl.sources.Featu
     assert list(rows) == sorted(rows, key=lambda name: rows[name]["mAP@all"])
     assert rows["two"]["mAP@all"] == pytest.approx(report.per_query["mAP@all"][queries.labels == 1].mean())
     assert {report["confusions"][0]["query"], report["confusions"][0]["result"]} == {"one", "two"}
+
+
+@pytest.mark.parametrize("leave_one_out", [False, True])
+def test_continuous_codes_rank_as_they_are(
+    clusters: hl.sources.FeatureArray, tmp_path: Path, leave_one_out: bool
+) -> None:
+    model = hl.fit(clusters, bits=16, method="shrewd", taxonomy=1 - np.eye(3), epochs=2, device="cpu")
+    queries, database = None if leave_one_out else clusters.select(range(60)), clusters.select(range(60, 300))
+    report = write_report(model, queries=queries, database=database, folder=tmp_path, distance="cosine")
+    asked = database if queries is None else queries
+    with model.encoder() as encode:
+        vectors = [encode.continuous(side.features()) - 0.5 for side in (asked, database)]
+    given = vectors[0], asked.labels, vectors[1], database.labels
+    wanted = hl.evaluate(*given, at=(10,), leave_one_out=leave_one_out, distance="cosine")
+    assert report["mAP@10"] == pytest.approx(wanted["mAP@10"])
+    assert any("by cosine" in note for note in report["notes"])
+    assert not {"precision@radius2", "mAP@10/rescored"} & set(report)
+    assert not (tmp_path / "distances.png").exists()
+    right = sum(row["precision@10"] * row["queries"] for row in report["classes"]) / len(asked)
+    assert right == pytest.approx(wanted["precision@10"])
+    assert "cosine of continuous codes" in (tmp_path / "report.html").read_text("utf-8")
+    with pytest.raises(BadInput, match="'far'"):
+        write_report(model, queries=queries, database=database, folder=tmp_path, distance="far")
 
 
 def test_many_queries_are_drawn_by_the_seed_and_large_features_left_out(
@@ -74,3 +100,13 @@ def test_the_sentence_says_what_the_figures_mean(ours: float, says: str) -> None
     sentence = Baselines(50, figures, sizes).sentence
     assert says in sentence
     assert "640 times the room" in sentence and f"{ours:.3f}, {ours / 0.1:.1f} times" in sentence
+
+
+def test_the_page_tells_how_far_apart_label_sets_are() -> None:
+    marks = np.array([[1, 0, 0], [0, 1, 1], [0, 1, 0], [0, 0, 0]], bool)
+    images = hl.sources.ImageArray("images", np.zeros((4, 8, 8, 3), np.uint8), marks, ["cat", "dog", "car"])
+    side = Side(images, np.arange(4), np.zeros((4, 1), np.uint8), marks)
+    distance = np.array([[0, 0.2, 1], [0.2, 0, 1], [1, 1, 0]])
+    rows, _ = result_rows(side, side, np.array([[0, 1, 2, 3]] * 4), distance)
+    row = next(row for row in rows if row.query.caption == "cat")
+    assert [picture.apart for picture in row.results] == pytest.approx([0, (0.2 + 0.6) / 2, 0.2, None])

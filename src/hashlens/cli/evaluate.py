@@ -47,6 +47,9 @@ def evaluate(
         ),
     ] = None,
     taxonomy: Relations = None,
+    distance: Annotated[
+        str, typer.Option(help="hamming; or cosine, l1 or l2, by which continuous codes rank, not rounded to bits.")
+    ] = "hamming",
     seed: Annotated[int, typer.Option(help="Of the queries that are drawn for the page and for comparison.")] = 0,
     device: EncodingDevice = None,
     judgements: Annotated[
@@ -66,8 +69,8 @@ def evaluate(
             "Give MODEL, --database, -o and either --queries or --leave-one-out; or --judgements FILE alone."
         )
     if ground_truth is not None:
-        if queries is None or taxonomy is not None:
-            raise BadInput("A ground truth goes with --queries, and without a taxonomy.")
+        if queries is None or taxonomy is not None or distance != "hamming":
+            raise BadInput("A ground truth goes with --queries, and without a taxonomy or a distance.")
         _evaluate_instances(model, queries, database, ground_truth, output, wanted, device)
         return
     from hashlens.sources import open_source
@@ -86,6 +89,7 @@ def evaluate(
         at=wanted,
         device=device,
         taxonomy=taxonomy,
+        distance=distance,
         seed=seed,
         command=this_command(),
         progress=progress_bar,

@@ -3,7 +3,6 @@
 from hashlens.metrics import discounted_gain, shared_labels  # noqa: F401 - add their metrics to the table
 from hashlens.metrics.code_statistics import code_statistics
 from hashlens.metrics.evaluation import evaluate, mean_average_precision
-from hashlens.metrics.float_ranking import evaluate_features
 from hashlens.metrics.instance_retrieval import GroundTruth, evaluate_instances, read_ground_truth
 from hashlens.metrics.judgements import Judgement, judged_precision, read_judgements
 from hashlens.metrics.metric import METRICS, Figure, GradedGroups, Groups, Metric, SharedGroups, register
@@ -23,7 +22,6 @@ __all__ = [
     "SharedGroups",
     "code_statistics",
     "evaluate",
-    "evaluate_features",
     "evaluate_instances",
     "judged_precision",
     "mean_average_precision",

@@ -15,15 +15,17 @@ from hashlens.compute.threads import available_threads, even_slices, run_in_thre
 from hashlens.errors import BadInput
 from hashlens.metrics.average_precision import average_precisions
 from hashlens.metrics.code_statistics import code_statistics
+from hashlens.metrics.graded_items import ItemComparison, kinds_of
 from hashlens.metrics.hierarchical import GradedComparison, hierarchical_precisions
 from hashlens.metrics.histograms import TASKS_PER_THREAD, Comparison
 from hashlens.metrics.metric import METRICS, GradedGroups, Groups, Metric, SharedGroups
 from hashlens.metrics.precision import precisions, recalls
+from hashlens.metrics.rankings import FloatRanking, HammingRanking, RankedComparison
 from hashlens.metrics.relevance import relevance
 from hashlens.metrics.report import Report
 
 QUERIES_AT_ONCE = 2048
-COUNTS_AT_ONCE = 1 << 24  # of items, by query, distance and number of labels in common
+NUMBERS_AT_ONCE = 1 << 24  # that are held of all queries counted at a time
 CURVE_POINTS = 60
 SIMILARITIES = {"": "similarity", "/wup": "wu_palmer_similarity"}  # by the suffix of their figures
 
@@ -38,12 +40,13 @@ def evaluate(
     classes: Sequence[str] | None = None,
     bits: int | None = None,
     leave_one_out: bool = False,
+    distance: str = "hamming",
 ) -> Report:
     """Judge codes by how well searching the database with the queries finds what is relevant.
 
-    Hamming distances tie often. Every figure is the exact expectation over a uniformly random order of the
-    items at equal distance; for mean average precision the worst and best that any order could give stand
-    beside it (per query, then averaged).
+    Hamming distances tie often, others where items are copies. Every figure is the exact expectation over a
+    uniformly random order of the items at equal distance; for mean average precision the worst and best that any
+    order could give stand beside it (per query, then averaged).
 
     "mAP@k" means three things in the literature. Here, as in HashNet, CSQ, OrthoHash and SHC, AP@k divides by
     the number of relevant items *found* among the first k; "mAP@k/min(k,R)" and "mAP@k/R" divide by what their
@@ -51,18 +54,20 @@ def evaluate(
 
     Args:
         query_codes, database_codes: (Q, ceil(K/8)) and (N, ceil(K/8)) uint8 packed codes, or (·, K) ±1 or
-            continuous codes, which are rounded to their signs: the figures are those of binary codes.
+            continuous codes, which are rounded to their signs unless another ``distance`` is asked for.
         query_labels, database_labels: (·,) classes (integers, −1 for none, or strings) or (·, C) multi-hot;
             relevant is what has the same class, or shares a label.
         at: ranking depths; ``None`` is the whole database. A depth beyond N counts the N there are. By default
             100, 1000 and all; with a taxonomy 250 too.
         taxonomy: of the classes, as :func:`hashlens.classes.class_distances` takes it: a taxonomy, or (C, C)
-            distances in [0, 1]. Not for label sets.
+            distances in [0, 1]. Label sets are as alike as their classes on the mean of best matches, see
+            :class:`hashlens.metrics.graded_items.SetKinds`.
         classes: C class names, in the order of the class numbers, to find them in a taxonomy by; not needed
             where labels are names.
         bits: K, where the codes are packed and K is not a multiple of 8.
         leave_one_out: every query is an item of the database too, with the same code and label, and is left out of
             what it searches; its copies are not. For every item as a query give the database twice.
+        distance: "hamming"; or "cosine", "l1" or "l2", by which continuous codes, or features, rank as they are.
 
     Returns:
         The figures of every metric in :data:`hashlens.metrics.METRICS`, for every depth in ``at`` where they have
@@ -72,12 +77,15 @@ def evaluate(
         Besides: ``curves``: ``precision_recall_by_rank`` over the first k of the ranking, as papers draw it;
         ``precision_recall`` over distance thresholds, ``precision_at_k``, ``distances``
         of relevant and irrelevant pairs, and ``hierarchical_precision_at_k`` with ``taxonomy``.
-        ``codes``: the database's :func:`code_statistics`. ``queries``, ``database``, ``bits``, and
+        ``codes``: the database's :func:`code_statistics`. ``queries``, ``database``, ``bits``, ``distance``, and
         ``queries_without_relevant`` (queries with nothing to find; they count as 0).
+        By another distance than Hamming's all that counts in bits is left out: ``precision@radius2``,
+        ``precision_recall``, ``distances``, ``codes`` and ``bits``.
 
     Raises:
         BadInput: shapes that do not go together, no queries, an empty database, a depth below 1, a class that is
-            not in the taxonomy, or a query that is to be left out of a database that it is not in.
+            not in the taxonomy, a query that is to be left out of a database that it is not in, or packed codes for
+            another distance than Hamming's.
 
     Example:
         >>> codes = np.array([[0b00000000], [0b00000001], [0b11111111]], np.uint8)
@@ -87,36 +95,55 @@ def evaluate(
         >>> others = evaluate(codes, ["cat", "cat", "dog"], codes, ["cat", "cat", "dog"], (1,), leave_one_out=True)
         >>> others.per_query["mAP@1"].tolist()
         [1.0, 1.0, 0.0]
+        >>> continuous = [[0.9, -0.8], [0.1, -0.2], [0.8, -0.9]]  # which round to equal codes
+        >>> evaluate(continuous[:1], [0], continuous[1:], [1, 0], (1,), distance="l2")["mAP@1"]
+        1.0
     """
     if at is None:
         at = (100, 1000, None) if taxonomy is None else (100, 250, 1000, None)
     depths = _depths(at)
-    queries, database, bits = _packed(query_codes, query_labels, database_codes, database_labels, bits)
-    compared = Comparison(queries, database, bits, relevance(query_labels, database_labels), leave_one_out)
+    ranking: HammingRanking | FloatRanking
+    compared: Comparison | RankedComparison
+    if distance == "hamming":
+        queries, database, bits = _packed(query_codes, database_codes, bits)
+        ranking = HammingRanking(queries, database, bits, leave_one_out)
+    else:
+        ranking = FloatRanking(query_codes, database_codes, distance, leave_one_out)
+    items = ranking.size + leave_one_out
+    _check_counts(ranking.queries, query_labels, items, database_labels)
+    relevant = relevance(query_labels, database_labels)
+    if distance == "hamming":
+        compared = Comparison(queries, database, ranking.levels - 1, relevant, leave_one_out)
+    else:
+        compared = RankedComparison(ranking, relevant)
     if compared.size == 0:
         raise BadInput("The database has one item, so nothing is left to find when it is left out.")
     curve = _curve_depths(compared.size, max([1000, *(k for k in depths if k is not None)]))
     table = _Table(depths, compared.queries, compared.size)
     ranks = _curve_depths(compared.size, compared.size)
-    sums = _Sums(bits + 1, len(curve), len(ranks))
+    sums = _Sums(ranking.levels if distance == "hamming" else 0, len(curve), len(ranks))
     suffixes: list[str] = []
-    graded = None
+    graded: GradedComparison | ItemComparison | None = None
+    held = compared.numbers_held
     if taxonomy is not None:
-        similarities, query_numbers, database_numbers = _hierarchy(taxonomy, classes, query_labels, database_labels)
-        suffixes = list(similarities)
-        graded = GradedComparison(
-            queries, query_numbers, database, database_numbers, bits, np.stack(list(similarities.values())),
-            leave_one_out,
-        )  # fmt: skip
+        similarities, asked, searched = _hierarchy(taxonomy, classes, query_labels, database_labels)
+        suffixes, both = list(similarities), np.stack(list(similarities.values()))
+        if distance == "hamming" and asked.ndim == 1:
+            graded = GradedComparison(queries, asked, database, searched, ranking.levels - 1, both, leave_one_out)
+        else:
+            graded = ItemComparison(ranking, kinds_of(asked, searched, both))
+            held += graded.numbers_held
     graded_curves = np.zeros((len(suffixes), len(curve)))
-    step = max(1, min(QUERIES_AT_ONCE, COUNTS_AT_ONCE // ((bits + 1) * (compared.most_shared + 1))))
+    step = max(1, min(QUERIES_AT_ONCE, NUMBERS_AT_ONCE // held))
     for first in range(0, compared.queries, step):
         last = min(first + step, compared.queries)
-        shared = SharedGroups(compared.shared_histograms(first, last)) if compared.most_shared else None
-        groups = Groups(*compared.histograms(first, last)) if shared is None else shared.relevance()
+        counted = compared.groups(first, last)
+        groups = counted.relevance() if isinstance(counted, SharedGroups) else counted
         table.add("relevance", first, groups)
-        if shared is not None:
-            table.add("shared labels", first, shared)
+        if isinstance(counted, SharedGroups):
+            table.add("shared labels", first, counted)
+        if distance == "hamming":
+            table.add("Hamming distance", first, groups)
         sums.add(groups, curve, ranks)
         if graded is not None:
             for kind, graded_groups in enumerate(graded.groups(first, last)):
@@ -132,11 +159,12 @@ def evaluate(
         for name, row in means.items():
             means[name] = [value / compared.queries for value in row]
         content["curves"]["hierarchical_precision_at_k"] = {"k": curve.tolist(), **means}
-    content["codes"] = code_statistics(database, bits) | sums.mean_distances()
+    if distance == "hamming":
+        content |= {"codes": code_statistics(database, bits) | sums.mean_distances(), "bits": bits}
     content |= {
         "queries": compared.queries,
-        "database": len(database),
-        "bits": bits,
+        "database": items,
+        "distance": distance,
         "queries_without_relevant": sums.without_relevant,
     }
     return Report(content, per_query)
@@ -165,7 +193,8 @@ def mean_average_precision(
         0.8333333333333333
     """
     (depth,) = _depths([k])
-    queries, database, bits = _packed(query_codes, query_labels, database_codes, database_labels, bits)
+    queries, database, bits = _packed(query_codes, database_codes, bits)
+    _check_counts(len(queries), query_labels, len(database), database_labels)
     compared = Comparison(queries, database, bits, relevance(query_labels, database_labels), leave_one_out)
     cut = np.array([compared.size if depth is None else depth])
     total = 0.0
@@ -223,7 +252,7 @@ class _Table:
 
 
 class _Sums:
-    """Sums over queries of what the curves and statistics tell."""
+    """Sums over queries of what the curves and statistics tell; without levels, nothing of distances."""
 
     def __init__(self, levels: int, points: int, ranks: int) -> None:
         self.precision_at_k = np.zeros(points)
@@ -240,33 +269,36 @@ class _Sums:
         self.precision_at_k += at_k
         self.precision_at_rank += at_rank
         self.recall_at_rank += recall
-        found, hits = groups.totals.cumsum(1), groups.relevants.cumsum(1)
-        self.precision_at_radius += (hits / np.maximum(found, 1)).sum(0)
-        self.recall_at_radius += (hits / np.maximum(hits[:, -1:], 1)).sum(0)
-        self.total += groups.totals.sum(0)
-        self.relevant += groups.relevants.sum(0)
-        self.without_relevant += int((hits[:, -1] == 0).sum())
+        self.without_relevant += int((~groups.relevants.any(1)).sum())
+        if len(self.total):
+            found, hits = groups.totals.cumsum(1), groups.relevants.cumsum(1)
+            self.precision_at_radius += (hits / np.maximum(found, 1)).sum(0)
+            self.recall_at_radius += (hits / np.maximum(hits[:, -1:], 1)).sum(0)
+            self.total += groups.totals.sum(0)
+            self.relevant += groups.relevants.sum(0)
 
     def curves(self, curve: NDArray[np.int64], ranks: NDArray[np.int64], queries: int) -> dict[str, Any]:
-        levels = list(range(len(self.total)))
-        return {
+        curves: dict[str, Any] = {
             "precision_recall_by_rank": {
                 "k": ranks.tolist(),
                 "precision": (self.precision_at_rank / queries).tolist(),
                 "recall": (self.recall_at_rank / queries).tolist(),
             },
-            "precision_recall": {
+            "precision_at_k": {"k": curve.tolist(), "precision": (self.precision_at_k / queries).tolist()},
+        }
+        levels = list(range(len(self.total)))
+        if levels:
+            curves["precision_recall"] = {
                 "radius": levels,
                 "precision": (self.precision_at_radius / queries).tolist(),
                 "recall": (self.recall_at_radius / queries).tolist(),
-            },
-            "precision_at_k": {"k": curve.tolist(), "precision": (self.precision_at_k / queries).tolist()},
-            "distances": {
+            }
+            curves["distances"] = {
                 "distance": levels,
                 "relevant": self.relevant.tolist(),
                 "irrelevant": (self.total - self.relevant).tolist(),
-            },
-        }
+            }
+        return curves
 
     def mean_distances(self) -> dict[str, float | None]:
         return {
@@ -297,10 +329,8 @@ def _hierarchy(
     query_labels: ArrayLike,
     database_labels: ArrayLike,
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[Any], NDArray[Any]]:
-    """Class similarities by the suffix of their figures, and both labels as class numbers."""
+    """Class similarities by the suffix of their figures, and both labels as class numbers or multi-hot."""
     queries, database = np.asarray(query_labels), np.asarray(database_labels)
-    if queries.ndim != 1:
-        raise BadInput("Hierarchical metrics need one class for each item, not label sets; leave the taxonomy out.")
     by_name = queries.dtype.kind in "US"
     if classes is None and not isinstance(taxonomy, Taxonomy | str | os.PathLike):
         if by_name:
@@ -328,24 +358,23 @@ def _hierarchy(
 
 
 def _packed(
-    query_codes: ArrayLike,
-    query_labels: ArrayLike,
-    database_codes: ArrayLike,
-    database_labels: ArrayLike,
-    bits: int | None,
+    query_codes: ArrayLike, database_codes: ArrayLike, bits: int | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
-    """Both codes packed and checked against their labels, and K."""
+    """Both codes packed, and K."""
     queries, query_bits = as_packed(query_codes, bits)
     database, database_bits = as_packed(database_codes, bits)
     if query_bits != database_bits:
         raise BadInput(f"Queries have {query_bits} bits, but the database has {database_bits}.")
-    if not len(queries) or not len(database):
-        raise BadInput(f"There is nothing to evaluate: {len(queries)} queries, {len(database)} database items.")
-    for name, codes, labels in (("queries", queries, query_labels), ("database", database, database_labels)):
-        given = len(np.atleast_1d(np.asarray(labels)))
-        if len(codes) != given:
-            raise BadInput(f"The {name} have {len(codes)} codes, but {given} labels.")
     return queries, database, query_bits
+
+
+def _check_counts(queries: int, query_labels: ArrayLike, database: int, database_labels: ArrayLike) -> None:
+    if not queries or not database:
+        raise BadInput(f"There is nothing to evaluate: {queries} queries, {database} database items.")
+    for name, count, labels in (("queries", queries, query_labels), ("database", database, database_labels)):
+        given = len(np.atleast_1d(np.asarray(labels)))
+        if count != given:
+            raise BadInput(f"The {name} have {count} codes, but {given} labels.")
 
 
 def _depths(at: Sequence[int | None]) -> list[int | None]:

@@ -87,8 +87,8 @@ class GradedComparison:
         leave_one_out: bool = False,
     ) -> None:
         classes = similarities.shape[1]
-        self._queries = _class_numbers(query_labels, classes, "query")
-        database = _class_numbers(database_labels, classes, "database")
+        self._queries = class_numbers(query_labels, classes, "query")
+        database = class_numbers(database_labels, classes, "database")
         order = stable_order(database)
         bounds = np.searchsorted(database[order], np.arange(classes + 1))
         self._codes = SortedCodes.of(database_codes[order], database[order], bits)
@@ -170,7 +170,12 @@ def hierarchical_scores(
     return HierarchicalScores(scores[..., 0], scores[..., 1])
 
 
-def _class_numbers(labels: ArrayLike, classes: int, side: str) -> NDArray[np.int64]:
+def class_numbers(labels: ArrayLike, classes: int, side: str) -> NDArray[np.int64]:
+    """Labels as (N,) int64 class numbers, −1 for none.
+
+    Raises:
+        BadInput: they are not that; ``side`` says whose labels they are.
+    """
     numbers = np.asarray(labels)
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
         raise BadInput(f"Hierarchical metrics need one class number per item; the {side} labels are not that.")

@@ -17,7 +17,7 @@ from hashlens.codes.tiles import compare, from_tiles, spread_queries, to_tiles
 from hashlens.compute.kernels import compiled, popcount
 from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 from hashlens.errors import BadInput
-from hashlens.metrics.metric import SharedGroups
+from hashlens.metrics.metric import Groups, SharedGroups
 from hashlens.metrics.relevance import Relevance, SameClass, SharedLabel
 
 TASKS_PER_THREAD = 4
@@ -58,6 +58,21 @@ class Comparison:
             self._codes = SortedCodes.of(database_codes, relevance.database_masks, bits)
             self._masks = relevance.database_masks[self._codes.firsts]
             self._own = np.bitwise_count(relevance.query_masks).sum(1, dtype=np.int64)
+
+    @property
+    def numbers_held(self) -> int:
+        """How many numbers are held for each query that is counted at a time."""
+        return (self.bits + 1) * (self.most_shared + 1)
+
+    def groups(self, first: int, last: int) -> Groups | SharedGroups:
+        """What queries ``first`` … ``last`` − 1 see.
+
+        Raises:
+            BadInput: a query that is to be left out is not in the database.
+        """
+        if self.most_shared:
+            return SharedGroups(self.shared_histograms(first, last))
+        return Groups(*self.histograms(first, last))
 
     def histograms(self, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Items and relevant items at each distance 0 … K, for queries ``first`` … ``last`` − 1.

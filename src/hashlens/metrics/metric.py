@@ -145,7 +145,8 @@ class Metric:
             to (Q, M, F) float64. It is called in several threads at a time.
         needs: "relevance" for :class:`Groups`; "shared labels" for :class:`SharedGroups`, which only evaluations
             of label sets have; "class distance" for :class:`GradedGroups`, which only those with a taxonomy or
-            class distances have.
+            class distances have; "Hamming distance" for :class:`Groups` at Hamming distances 0 … K, which only
+            evaluations by that distance have.
         whole: whether it is reported for the whole database too, where that depth is asked for.
 
     Example:
@@ -157,7 +158,7 @@ class Metric:
 
     figures: tuple[Figure, ...]
     function: Callable[[Any, NDArray[np.int64]], NDArray[np.float64]]
-    needs: Literal["relevance", "shared labels", "class distance"] = "relevance"
+    needs: Literal["relevance", "shared labels", "class distance", "Hamming distance"] = "relevance"
     whole: bool = True
 
 
@@ -167,7 +168,7 @@ QueryFunction = Callable[[NDArray[np.int64], NDArray[np.int64], int], float]
 
 
 def register(
-    name: str, meaning: str, *, headline: bool = True, whole: bool = True
+    name: str, meaning: str, *, headline: bool = True, whole: bool = True, by_hamming: bool = False
 ) -> Callable[[QueryFunction], QueryFunction]:
     """A decorator that adds a metric to those that every evaluation reports.
 
@@ -182,10 +183,12 @@ def register(
         meaning: in a line.
         headline: whether the terminal shows it.
         whole: whether it is reported for the whole database too, where that depth is asked for.
+        by_hamming: whether it takes the places in ``totals`` for Hamming distances, and is left out where others
+            rank.
 
     Example:
         >>> import hashlens as hl
-        >>> @hl.metrics.register("nearest distance", "distance of the nearest item")
+        >>> @hl.metrics.register("nearest distance", "distance of the nearest item", by_hamming=True)
         ... def nearest_distance(totals, relevants, k):
         ...     return int(np.flatnonzero(totals)[0])
         >>> codes = np.array([[0b00000000], [0b00000111]], np.uint8)
@@ -202,7 +205,8 @@ def register(
             ]
             return np.array(found, np.float64).reshape(len(groups), len(depths), 1)
 
-        METRICS.register(name)(Metric((Figure(name, meaning, headline),), for_queries, whole=whole))
+        needs: Literal["relevance", "Hamming distance"] = "Hamming distance" if by_hamming else "relevance"
+        METRICS.register(name)(Metric((Figure(name, meaning, headline),), for_queries, needs, whole))
         return function
 
     return add

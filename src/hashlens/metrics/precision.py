@@ -85,5 +85,6 @@ METRICS.register("precision within a radius")(
             ),
         ),
         precisions_within,
+        needs="Hamming distance",
     )
 )

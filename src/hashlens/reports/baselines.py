@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from hashlens.methods import PROJECTIONS
 from hashlens.metrics import evaluate
-from hashlens.metrics.float_ranking import evaluate_features
 from hashlens.metrics.tables import FigureTable
 from hashlens.models import Encoded
 from hashlens.sources.feature_array import unit_length
@@ -128,24 +127,22 @@ def compare_with_baselines(
     drawn = _drawn(random, len(queries.codes), max(FEWEST_QUERIES, min(MOST_QUERIES, MOST_PAIRS // size)))
     asked = query_labels[drawn]
 
-    def of_codes(query_codes: NDArray[Any], codes: NDArray[Any], length: int) -> dict[str, float]:
-        report = evaluate(query_codes, asked, codes, database_labels, at, bits=length, leave_one_out=leave_one_out)
+    def of(one: NDArray[Any], other: NDArray[Any], **how: Any) -> dict[str, float]:
+        report = evaluate(one, asked, other, database_labels, at, leave_one_out=leave_one_out, **how)
         return {name: report[name] for name in report.figures if name.startswith("mAP@") and "/" not in name}
 
-    figures = {CODES: of_codes(queries.codes[drawn], database.codes, bits)}
+    figures = {CODES: of(queries.codes[drawn], database.codes, bits=bits)}
     sizes = {CODES: database.codes.shape[1]}
     if queries.features is not None and database.features is not None:
-        left_out = drawn if leave_one_out else None
-        found = evaluate_features(queries.features[drawn], asked, database.features, database_labels, at, left_out)
-        figures[FLOATS] = {name: found[name] for name in figures[CODES]}
+        figures[FLOATS] = of(queries.features[drawn], database.features, distance="cosine")
         sizes[FLOATS] = 4 * database.features.shape[1]
         sides = _signs(queries.features[drawn], database.features, bits, random)
         if leave_one_out:  # sums of a part round otherwise, and a query must have the code of itself
             sides = sides[1][drawn], sides[1]
-        figures[PCA] = of_codes(*sides, sides[0].shape[1])
+        figures[PCA] = of(*sides)
         sizes[PCA] = -(-sides[0].shape[1] // 8)
     nothing = np.zeros((max(len(drawn), size), 1), np.uint8)
-    figures[CHANCE] = of_codes(nothing[: len(drawn)], nothing[:size], 8)
+    figures[CHANCE] = of(nothing[: len(drawn)], nothing[:size])
     sizes[CHANCE] = 0
     note = ""
     if FLOATS not in figures:

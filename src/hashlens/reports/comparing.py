@@ -22,7 +22,6 @@ from hashlens.errors import BadInput
 from hashlens.files import replacing, write_json
 from hashlens.methods import Method, Projection, configure, get_method
 from hashlens.metrics import Report, evaluate
-from hashlens.metrics.float_ranking import evaluate_features
 from hashlens.progress import Progress, silence
 from hashlens.reports.compared import Compared, Run
 from hashlens.reports.compared_plots import draw_comparison
@@ -315,10 +314,10 @@ class _Work:
         """By cosines of the features."""
         _, queries, database = sides
         assert queries.labels is not None and database.labels is not None
-        left_out = np.arange(len(database)) if self._leave_one_out else None
-        return evaluate_features(
-            queries.features(), queries.labels, database.features(), database.labels, self._depths, left_out
-        )
+        return evaluate(
+            queries.features(), queries.labels, database.features(), database.labels, self._depths,
+            self._relations, self._names, leave_one_out=self._leave_one_out, distance="cosine",
+        )  # fmt: skip
 
     def _as_features(self, seed: int) -> Sides:
         """The sides of a seed, with features for images; those of one seed are held at a time."""

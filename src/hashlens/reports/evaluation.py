@@ -15,6 +15,7 @@ from hashlens.engines import HammingIndex
 from hashlens.errors import BadInput
 from hashlens.metrics import Report, evaluate
 from hashlens.metrics.code_statistics import quantization_error
+from hashlens.metrics.rankings import FloatRanking, check_distance
 from hashlens.models import HashModel
 from hashlens.progress import Progress
 from hashlens.reports.baselines import FEATURE_BYTES, compare_with_baselines
@@ -23,7 +24,7 @@ from hashlens.reports.files import write_figures
 from hashlens.reports.page import Side, result_rows, write_page
 from hashlens.reports.pictures import made_by
 from hashlens.reports.plots import MOST_NAMED, draw_plots
-from hashlens.reports.rescoring import rescored_scores, shown_items
+from hashlens.reports.rescoring import SHOWN, rescored_scores, shown_items
 from hashlens.reports.unlabelled import write_neighbours
 from hashlens.sources import Source, as_source
 from hashlens.sources.labels import share_numbering
@@ -44,6 +45,7 @@ def write_report(
     seed: int = 0,
     command: str = "",
     progress: Progress | None = None,
+    distance: str = "hamming",
 ) -> Report:
     """Encode queries and database, evaluate, and write metrics, plots and a page to a folder.
 
@@ -60,17 +62,21 @@ def write_report(
         seed: of the queries that the page shows, and that are drawn for :func:`compare_with_baselines`.
         command: that the page tells to have made it.
         progress: tells how far the encoding is, such as :func:`hashlens.progress_bar`; silent by default.
+        distance: see :func:`hashlens.metrics.evaluate`; by another than "hamming" the continuous codes rank, from
+            which the value that parts the bits has been subtracted.
 
     Returns:
         What :func:`hashlens.metrics.evaluate` returns, and: ``precision@10/rescored`` and ``mAP@10/rescored`` of
-        the order in which an index shows results, see :func:`rescored_scores`; ``skipped``, items that could not be
-        read, for ``queries`` and ``database``; ``baselines``, figures of chance, signs of principal components and
-        the features, and what they mean; ``classes``, scores by class, and ``confusions``, the classes most often
-        taken for each other among the first ten results; ``queries_in_database``, the number of queries whose very
-        image stands in the database too; ``notes``, sentences on both; ``model`` and ``sources``.
+        the order in which an index shows results, see :func:`rescored_scores`, where codes rank; ``skipped``, items
+        that could not be read, for ``queries`` and ``database``; ``baselines``, figures of chance, signs of
+        principal components and the features, and what they mean; ``classes``, scores by class, and ``confusions``,
+        the classes most often taken for each other among the first ten results; ``queries_in_database``, the number
+        of queries whose very image stands in the database too; ``notes``, sentences on both; ``model`` and
+        ``sources``.
 
     Raises:
-        BadInput: only one of the sources has labels, nothing in it can be read, or a class is not in the taxonomy.
+        BadInput: only one of the sources has labels, nothing in it can be read, a class is not in the taxonomy, or
+            there is no such distance.
 
     Example:
         >>> import tempfile, numpy as np, hashlens as hl
@@ -85,6 +91,7 @@ def write_report(
         >>> report["queries"], report["notes"]
         (20, [])
     """
+    check_distance(distance)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     searched = as_source(database)
@@ -112,13 +119,22 @@ def write_report(
     )  # fmt: skip
     if at is None:
         at = (10, 100, 1000, None) if relations is None else (10, 100, 250, 1000, None)
+    threshold = model.network.hash_layer.threshold
+    by_codes = distance == "hamming"
+    ranked_queries, ranked_database = (
+        one.codes if by_codes else one.continuous - threshold for one in (encoded_queries, encoded_database)
+    )
     found = evaluate(
-        encoded_queries.codes, query_labels, encoded_database.codes, database_labels, at,
-        relations, classes, model.bits, leave_one_out,
+        ranked_queries, query_labels, ranked_database, database_labels, at,
+        relations, classes, model.bits if by_codes else None, leave_one_out, distance,
     )  # fmt: skip
-    index = HammingIndex.build(encoded_database.codes, model.bits)
-    shown = shown_items(encoded_queries, encoded_database, index, leave_one_out)
-    rescored = rescored_scores(shown, query_labels, database_labels)
+    rescored = {}
+    if by_codes:
+        index = HammingIndex.build(encoded_database.codes, model.bits)
+        shown = shown_items(encoded_queries, encoded_database, index, leave_one_out)
+        rescored = rescored_scores(shown, query_labels, database_labels)
+    else:
+        shown = FloatRanking(ranked_queries, ranked_database, distance, leave_one_out).nearest(SHOWN)
     baselines = compare_with_baselines(
         encoded_queries,
         query_labels,
@@ -136,7 +152,6 @@ def write_report(
     pairs = None
     if query_labels.ndim == 1:
         pairs = confusions(shown, query_labels, database_labels, len(names))
-    threshold = model.network.hash_layer.threshold
     known = Counter(encoded_database.digests)
     sources = {
         "queries": f"{asked.name}, each left out of what it searches" if leave_one_out else asked.name,
@@ -147,7 +162,7 @@ def write_report(
     content = {
         **found,
         **{name: float(scores.mean()) for name, scores in rescored.items()},
-        "codes": found["codes"]
+        "codes": found.get("codes", {})
         | {"quantization_error": quantization_error(encoded_database.continuous - threshold)},
         "baselines": baselines.to_dict(),
         "classes": by_class,
@@ -184,6 +199,11 @@ def write_report(
 
 def _notes(report: dict[str, Any]) -> list[str]:
     notes = []
+    if report["distance"] != "hamming":
+        notes.append(
+            f"Continuous codes rank by {report['distance']}, so what counts in bits, such as precision within a "
+            "Hamming radius, is left out."
+        )
     if report["queries_in_database"]:
         notes.append(
             f"{report['queries_in_database']:,} of {report['queries']:,} query images stand in the database too "
@@ -209,4 +229,7 @@ def _facts(model: HashModel, report: dict[str, Any]) -> dict[str, str]:
         else "given",
         "Queries": f"{report['queries']:,} from {report['sources']['queries']}",
         "Database": f"{report['database']:,} from {report['sources']['database']}",
+        "Ranked by": "Hamming distance of codes"
+        if report["distance"] == "hamming"
+        else f"{report['distance']} of continuous codes",
     } | ({"Taxonomy": report["sources"]["taxonomy"]} if "taxonomy" in report["sources"] else {})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlens.metrics.graded_items import kinds_of
 from hashlens.metrics.relevance import relevant_results
 from hashlens.metrics.tables import figure_tables
 from hashlens.reports.baselines import baseline_table
@@ -69,15 +70,19 @@ def result_rows(
     apart_by = np.unpackbits(queries.codes[drawn][:, None] ^ database.codes[found], axis=2).sum(2)
     relevant = relevant_results(queries.labels[drawn], database.labels[found])
 
-    def apart(query: int, hit: int) -> float | None:
-        labels = queries.labels[query], database.labels[hit]
-        if class_distance is None or min(labels) < 0:
+    kinds = None
+    if class_distance is not None:
+        kinds = kinds_of(queries.labels[drawn], database.labels, 1 - class_distance[None])
+        (alike,) = kinds.similarities(kinds.of_queries)
+
+    def apart(place: int, hit: int) -> float | None:
+        if kinds is None or min(kinds.of_queries[place], kinds.of_database[hit]) < 0:
             return None
-        return float(class_distance[labels])
+        return float(1 - alike[place, kinds.of_database[hit]])
 
     def row(place: int) -> ResultRow:
         results = [
-            _picture(database, int(hit), f"{distance} · ", bool(right), apart(int(drawn[place]), int(hit)))
+            _picture(database, int(hit), f"{distance} · ", bool(right), apart(place, int(hit)))
             for hit, distance, right in zip(found[place], apart_by[place], relevant[place], strict=True)
         ]
         return ResultRow(_picture(queries, int(drawn[place])), results)

@@ -47,7 +47,7 @@ def draw_plots(
 
     plots = []
     for title, (name, draw, meaning) in PLOTS.items():
-        if name == HIERARCHICAL and f"{HIERARCHICAL}_at_k" not in report["curves"]:
+        if not _is_known(report, name):
             continue
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         axes = figure.add_subplot()
@@ -110,6 +110,13 @@ def save(figure: Figure, path: Path) -> None:
     """Write a PNG file."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
+
+
+def _is_known(report: Mapping[str, Any], name: str) -> bool:
+    """Whether a report tells what this plot shows; one without a taxonomy, or by continuous codes, has less."""
+    if name == HIERARCHICAL:
+        name = f"{HIERARCHICAL}_at_k"
+    return name in report["curves"] or name in report["codes"]
 
 
 def _name_classes(axes: Axes, names: Sequence[str]) -> None:
