@@ -10,7 +10,7 @@ import typer
 from hashlens.cli.arguments import MODEL_HELP, EncodingDevice, Relations, depths
 from hashlens.cli.messages import log
 from hashlens.cli.pages import this_command
-from hashlens.cli.tables import print_comparison, print_facts, print_instances, print_metrics
+from hashlens.cli.tables import print_comparison, print_facts, print_instances, print_metrics, print_table
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
@@ -50,8 +50,16 @@ def evaluate(
     distance: Annotated[
         str, typer.Option(help="hamming; or cosine, l1 or l2, by which continuous codes rank, not rounded to bits.")
     ] = "hamming",
-    seed: Annotated[int, typer.Option(help="Of the queries that are drawn for the page and for comparison.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of queries drawn for the page and for comparison, and of tests.")] = 0,
     device: EncodingDevice = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Another report of the same queries: tells which differences are more than chance; without MODEL, "
+            "of the report that -o names.",
+        ),
+    ] = None,
     judgements: Annotated[
         Path | None,
         typer.Option(
@@ -64,14 +72,24 @@ def evaluate(
     if judgements is not None:
         _print_judged(judgements, wanted)
         return
+    if against is not None and output is not None and model is None and database is None:
+        _print_differences(output, against, seed)
+        return
     if model is None or (queries is None) != leave_one_out or database is None or output is None:
         raise BadInput(
-            "Give MODEL, --database, -o and either --queries or --leave-one-out; or --judgements FILE alone."
+            "Give MODEL, --database, -o and either --queries or --leave-one-out; or --judgements FILE alone; or two "
+            "reports, -o and --against."
         )
+    if against is not None:
+        from hashlens.metrics import Report
+
+        Report.read(against)  # refuses what is none before images are read
     if ground_truth is not None:
         if queries is None or taxonomy is not None or distance != "hamming":
             raise BadInput("A ground truth goes with --queries, and without a taxonomy or a distance.")
         _evaluate_instances(model, queries, database, ground_truth, output, wanted, device)
+        if against is not None:
+            _print_differences(output, against, seed)
         return
     from hashlens.sources import open_source
     from hashlens.sources.reading import LISTED
@@ -105,6 +123,8 @@ def evaluate(
         log.info("  and %s more; all of them are listed in metrics.json", f"{len(skipped) - LISTED:,}")
     written = [str(output / name) for name in ("metrics.json", "report.html") if (output / name).is_file()]
     log.info("Wrote %s.", " and ".join(written))
+    if against is not None:
+        _print_differences(output, against, seed)
 
 
 def _evaluate_instances(
@@ -137,6 +157,13 @@ def _evaluate_instances(
     for note in report["notes"]:
         log.warning("%s", note)
     log.info("Wrote %s.", output / "metrics.json")
+
+
+def _print_differences(output: Path, against: Path, seed: int) -> None:
+    from hashlens.reports.differences import DIFFERENCES_FILE, difference_table, write_differences
+
+    print_table(difference_table(write_differences(output, against, seed)), f"{output} less {against}")
+    log.info("Wrote %s.", output / DIFFERENCES_FILE)
 
 
 def _print_judged(path: Path, at: list[int | None] | None) -> None:

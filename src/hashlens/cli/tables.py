@@ -21,7 +21,7 @@ def print_metrics(report: Mapping[str, Any]) -> None:
     from hashlens.metrics.tables import figure_tables
 
     for found in figure_tables(report, headlines=True):
-        _print_table(found)
+        print_table(found)
     by_features = {name: value for name, value in report.items() if name.startswith(("neighbours@", "chance@"))}
     if by_features:
         print_facts(by_features)
@@ -34,15 +34,15 @@ def print_comparison(report: Mapping[str, Any]) -> None:
 
     if "baselines" in report:
         for title, found in class_tables(report).items():
-            _print_table(found, title)
-        _print_table(baseline_table(report["baselines"]), "On the same data")
+            print_table(found, title)
+        print_table(baseline_table(report["baselines"]), "On the same data")
         print(report["baselines"]["meaning"])
 
 
 def print_compared(tables: Mapping[str, FigureTable], sentences: Iterable[str]) -> None:
     """A table for each figure of a comparison of methods, and what is to be said of them."""
     for title, found in tables.items():
-        _print_table(found, title)
+        print_table(found, title)
     for sentence in sentences:
         print(as_shown(sentence))
 
@@ -51,12 +51,13 @@ def print_instances(report: Mapping[str, Any]) -> None:
     """The figures of instance retrieval, of codes and of the features that they come from."""
     from hashlens.metrics.instance_retrieval import instance_table
 
-    _print_table(instance_table(report), f"{report['bits']} bits")
+    print_table(instance_table(report), f"{report['bits']} bits")
     if report["features"] is not None:
-        _print_table(instance_table(report["features"]), "Float features")
+        print_table(instance_table(report["features"]), "Float features")
 
 
-def _print_table(found: FigureTable, title: str = "") -> None:
+def print_table(found: FigureTable, title: str = "") -> None:
+    """One table, its numbers to the right."""
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left")

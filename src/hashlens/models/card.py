@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePath
@@ -10,7 +9,7 @@ from typing import Any
 
 from hashlens.errors import BadInput
 from hashlens.hub import is_address, parse_address
-from hashlens.metrics.report import METRICS_FILE
+from hashlens.metrics.report import Report
 from hashlens.metrics.tables import FigureTable, figure_tables
 
 TASK = "image-feature-extraction"  # as the Hub calls what encodes images
@@ -127,14 +126,9 @@ def read_report(report: Mapping[str, Any] | str | os.PathLike[str]) -> dict[str,
     """
     if isinstance(report, Mapping):
         return dict(report)
-    path = Path(report)
-    path = path / METRICS_FILE if path.is_dir() else path
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is no report of hashlens evaluate ({error}).") from None
-    if not isinstance(content, dict) or not figure_tables(content):
-        raise BadInput(f"{path} is no report of hashlens evaluate: it holds no figures.")
+    content = dict(Report.read(report))
+    if not figure_tables(content):
+        raise BadInput(f"{Path(report)} is no report of hashlens evaluate: it holds no figures.")
     return content
 
 

@@ -59,7 +59,8 @@ class Effect:
         spread: standard deviation over seeds of the difference of two runs of one seed; 0 where there is one seed.
 
     Example:
-        >>> Effect(Difference(mean=0.02, low=0.01, high=0.03, p_value=0.001), spread=0.03).is_clear
+        >>> found = Difference(mean=0.02, low=0.01, high=0.03, p_value=0.001, permutation_p_value=0.001)
+        >>> Effect(found, spread=0.03).is_clear
         False
     """
 

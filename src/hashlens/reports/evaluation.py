@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from hashlens.errors import BadInput
 from hashlens.metrics import Report, evaluate
 from hashlens.metrics.code_statistics import quantization_error
 from hashlens.metrics.rankings import FloatRanking, check_distance
-from hashlens.models import HashModel
+from hashlens.models import Encoded, HashModel
 from hashlens.progress import Progress
 from hashlens.reports.baselines import FEATURE_BYTES, compare_with_baselines
 from hashlens.reports.by_class import confusions, most_confused, scores_by_class, shares_of, write_classes
@@ -71,8 +72,8 @@ def write_report(
         that could not be read, for ``queries`` and ``database``; ``baselines``, figures of chance, signs of
         principal components and the features, and what they mean; ``classes``, scores by class, and ``confusions``,
         the classes most often taken for each other among the first ten results; ``queries_in_database``, the number
-        of queries whose very image stands in the database too; ``notes``, sentences on both; ``model`` and
-        ``sources``.
+        of queries whose very image stands in the database too; ``notes``, sentences on both; ``query_digest`` and
+        ``database_digest`` of images, for :func:`hashlens.reports.write_differences`; ``model`` and ``sources``.
 
     Raises:
         BadInput: only one of the sources has labels, nothing in it can be read, a class is not in the taxonomy, or
@@ -172,6 +173,7 @@ def write_report(
             "queries": [] if leave_one_out else [str(one) for one in encoded_queries.skipped],
             "database": [str(one) for one in encoded_database.skipped],
         },
+        **_digests(asked, encoded_queries, searched, encoded_database),
         "model": {"method": model.method, "bits": model.bits, "fingerprint": model.fingerprint()},
         "sources": sources,
     }
@@ -195,6 +197,18 @@ def write_report(
     made = made_by(command, seed)
     write_page(folder / PAGE_FILE, _facts(model, report), report, plots, rows, made)
     return report
+
+
+def _digests(
+    asked: Source, encoded_queries: Encoded, searched: Source, encoded_database: Encoded
+) -> dict[str, str]:
+    """By which two reports can tell whether they are of the same images; those of features need not be."""
+    sides = {"query_digest": (asked, encoded_queries), "database_digest": (searched, encoded_database)}
+    return {
+        key: hashlib.blake2b(b"".join(encoded.digests), digest_size=16).hexdigest()
+        for key, (source, encoded) in sides.items()
+        if source.feature_dimension is None
+    }
 
 
 def _notes(report: dict[str, Any]) -> list[str]:

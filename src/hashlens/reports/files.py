@@ -6,9 +6,9 @@ from pathlib import Path
 
 from hashlens.files import replacing, write_json
 from hashlens.metrics import Report
-from hashlens.metrics.report import METRICS_FILE
+from hashlens.metrics.report import METRICS_FILE, QUERIES_FILE
 
-FIGURES_FILE, QUERIES_FILE = "metrics.csv", "queries.csv"
+FIGURES_FILE = "metrics.csv"
 
 
 def write_figures(report: Report, folder: Path) -> None:
