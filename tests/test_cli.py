@@ -185,6 +185,15 @@ def test_evaluate(run, photos: Path, model: Path, tmp_path: Path) -> None:
     ):
         assert (report / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
 
+    status, output, _ = run("evaluate", "-o", report, "--against", report)
+    assert status == 0
+    assert "+0.0000 … +0.0000" in output and "p, permutation" in output
+    differences = {
+        row["figure"]: row for row in csv.DictReader((report / "differences.csv").read_text().splitlines())
+    }
+    assert float(differences["mAP@all"]["this"]) == metrics["mAP@all"]
+    assert float(differences["mAP@all"]["p, bootstrap"]) == float(differences["mAP@5"]["p, permutation"]) == 1
+
 
 def test_export(run, photos: Path, model: Path, tmp_path: Path) -> None:
     import onnxruntime
@@ -231,6 +240,8 @@ def test_evaluate_warns_of_queries_in_the_database(run, photos: Path, model: Pat
 
 
 def test_evaluate_leaves_each_image_out(run, photos: Path, model: Path, tmp_path: Path) -> None:
+    sides = "--database", photos, "--leave-one-out", "-o", tmp_path
+    check_refusal(run("evaluate", model, *sides, "--against", photos), "no report")
     options = ("evaluate", model, "--database", f"{photos}:test", "-o", tmp_path / "report")
     status, _, error = run(*options, "--leave-one-out")
     assert (status, "stand in the database" in error) == (0, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 import re
@@ -16,6 +17,8 @@ from metric_references import REFERENCES, orders
 import hashlens as hl
 from hashlens.errors import BadInput
 from hashlens.metrics import METRICS, GradedGroups, Groups, SharedGroups
+from hashlens.reports.files import write_figures
+from refusals import is_one_sentence
 
 LEVELS = 5
 PLAIN = ("relevance", "Hamming distance")  # what needs no more than counts
@@ -178,12 +181,65 @@ def test_the_interval_of_a_comparison_is_that_of_the_mean() -> None:
     assert found.p_value == pytest.approx(math.erfc(z / math.sqrt(2)), abs=0.01)
 
 
-@pytest.mark.parametrize("wrong", ["other queries", "nothing in common", "no draws", "no confidence"])
+def test_the_permutation_test_over_every_draw_of_signs() -> None:
+    rng = np.random.default_rng(4)
+    values = rng.normal(0.3, 1, 9).round(1)  # so that some draws tie with what was found
+    values[3] = np.nan
+    known = values[~np.isnan(values)]
+    sums = [abs(sum(np.array(signs) * known)) for signs in itertools.product((-1, 1), repeat=8)]
+    wanted = sum(found >= abs(known.sum()) - 1e-9 for found in sums) / 256
+    one, other = (hl.metrics.Report({}, {"x": scores}) for scores in (values, 0 * values))
+    assert 0.05 < wanted < 0.95
+    assert one.compare(other)["x"].permutation_p_value == pytest.approx(wanted, abs=1e-12)
+    drawn = [one.compare(other, resamples=500, seed=seed)["x"].permutation_p_value for seed in range(20)]
+    assert len(set(drawn)) > 1 and np.mean(drawn) == pytest.approx(wanted, abs=0.015)
+
+
+def test_a_report_is_read_as_it_was_written(sides, tmp_path: Path) -> None:
+    report = hl.evaluate(*sides, at=(10, None))
+    report.per_query["mAP@10"][3] = np.nan  # as of a query with nothing to find in instance retrieval
+    report["mAP@10"] = float(np.nanmean(report.per_query["mAP@10"]))
+    write_figures(report, tmp_path)
+    for path in (tmp_path, tmp_path / "metrics.json"):
+        found = hl.metrics.Report.read(path)
+        assert found == report
+        assert list(found.per_query) == list(report.per_query)
+        for name, scores in report.per_query.items():
+            np.testing.assert_array_equal(found.per_query[name], scores)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("metrics.json", "{", "no report"),
+        ("metrics.json", "[1]", "no figures"),
+        ("queries.csv", "", "scores of queries"),
+        ("queries.csv", "query,mAP@10\n0,0.5\n2,0.5\n", "numbered from 0"),
+        ("queries.csv", "query,mAP@10\n0,0.5,1\n", "scores of queries"),
+        ("queries.csv", "query,mAP@10\n0,high\n", "scores of queries"),
+        ("queries.csv", "query,mAP@10\n0,0.5\n", "different things of mAP@10"),
+        ("queries.csv", "query,mAP@7\n0,0.5\n", "different things of mAP@7"),
+    ],
+)
+def test_damaged_reports_are_refused_in_a_sentence(sides, tmp_path: Path, file: str, text: str, says: str) -> None:
+    write_figures(hl.evaluate(*sides, at=(10,)), tmp_path)
+    (tmp_path / file).write_text(text)
+    with pytest.raises(BadInput, match=says) as error:
+        hl.metrics.Report.read(tmp_path)
+    assert is_one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["other images", "other queries", "nothing in common", "no draws", "no confidence"]
+)
 def test_what_cannot_be_compared_is_refused(sides, wrong: str) -> None:
     queries, query_labels, database, labels = sides
     report = hl.evaluate(*sides, at=(10,))
     with pytest.raises(BadInput):
-        if wrong == "other queries":
+        if wrong == "other images":
+            report["query_digest"] = "a"
+            report.compare(hl.metrics.Report({"query_digest": "b"}, report.per_query))
+        elif wrong == "other queries":
             report.compare(hl.evaluate(queries[1:], query_labels[1:], database, labels, at=(10,)))
         elif wrong == "nothing in common":
             report.compare(hl.metrics.Report({}, {}))

@@ -77,8 +77,8 @@ def evaluate(
         return
     if model is None or (queries is None) != leave_one_out or database is None or output is None:
         raise BadInput(
-            "Give MODEL, --database, -o and either --queries or --leave-one-out; or --judgements FILE alone; or two "
-            "reports, -o and --against."
+            "Give MODEL, --database, -o and either --queries or --leave-one-out; or --judgements FILE alone; or "
+            "two reports, -o and --against."
         )
     if against is not None:
         from hashlens.metrics import Report
