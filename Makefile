@@ -2,7 +2,7 @@
 # make test  installs into .venv and runs the linters, the type checker and the tests
 # make campaign SECONDS=1800  looks for faults for so long: damaged files, killed processes, full disks, load
 # make site  writes the site of the docs to build/site, and fails on any warning
-# make wheel builds the package, checks it, and tries what it installs in an environment of its own
+# make wheel  builds the package, checks it, and tries what it installs in an environment of its own
 
 PYTHON ?= python3
 VENV ?= .venv
