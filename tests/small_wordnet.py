@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-# Words, and the first words of what they are a kind of (@) or an instance of (@i), as (word, its meaning).
+# Words, and the first words of what they are a kind of (@), an instance of (@i) or a group of (%m).
 MEANINGS = [
     ("entity", []),
     ("physical_entity", [("@", "entity")]),
@@ -59,6 +59,12 @@ MEANINGS = [
     ("potato_masher", [("@", "machine")]),
     ("glasses", [("@", "artifact")]),
     ("glass", [("@", "substance")]),
+    ("people", [("@", "abstraction"), ("%m", "person")]),
+    ("conveyance", [("@", "artifact")]),
+    ("vehicle", [("@", "conveyance")]),
+    ("car", [("@", "vehicle")]),
+    ("bus", [("@", "conveyance")]),
+    ("bus", [("@", "car")]),
 ]  # fmt: skip
 OFFSETS = [f"{1_000 + 37 * number:08d}" for number in range(len(MEANINGS))]
 LICENSE = "  1 This line is no data.\n"

@@ -309,10 +309,22 @@ def test_taxonomy_of_flat_folders_is_from_wordnet(run, zoo: Path) -> None:
     assert output.startswith(tree.to_text() + "\n")
     assert re.search(r"crane +│ crane.n.03 +│ what crane is +│ crane.n.02", output)
     assert "a kind of boot.n.01" in output
-    assert "│ heron" not in output
+    assert re.search(r"heron +│ heron.n.01 +│ what heron is +│  ", output)
     assert re.search(r"classes +4\b", output)
     assert re.search(rf"height +{tree.height}\b", output)
     assert (zoo / "new" / "tree.png").read_bytes().startswith(b"\x89PNG")
+
+    senses = zoo / "new" / "tree.senses.csv"
+    senses.write_text(senses.read_text().replace("crane.n.03", "crane.n.02"))
+    assert re.search(r"crane +│ crane.n.02", run("taxonomy", zoo / "flat", "--senses", senses)[1])
+    options = ("--bits", 16, "--source", zoo / "flat", "-o", zoo / "H", "--senses")
+    assert run("centres", *options, senses)[0] == 0
+    check_refusal(run("centres", *options, senses, "--taxonomy", "folders"), "--senses belong to WordNet")
+    for verb, *words in (
+        ("fit", zoo / "flat", "-o", zoo / "m"),
+        ("compare", zoo / "flat", "--methods", "shc", "--leave-one-out", "-o", zoo / "compared"),
+    ):
+        check_refusal(run(verb, *words, "--senses", zoo / "none.csv"), r"none\.csv cannot be read")
 
     _, output, _ = run("taxonomy", zoo / "flat", "--sense", "crane=crane.n.02", "--sense", "cat=heron")
     assert re.search(r"crane +│ crane.n.02", output)

@@ -6,11 +6,12 @@ import importlib
 import logging
 import random
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hashlens.classes import Taxonomy, open_taxonomy, wordnet_senses, wordnet_taxonomy
+from hashlens.classes import Taxonomy, open_taxonomy, read_senses, wordnet_senses, wordnet_taxonomy, write_senses
 from hashlens.classes.wordnet_nouns import WordNetNouns
 from hashlens.errors import BadInput
 from small_wordnet import OFFSETS, offset, write_wordnet
@@ -74,6 +75,68 @@ def test_homonyms_by_the_company_they_keep() -> None:
     assert meanings(["crane", "heron"]) == ["crane.n.03", "heron.n.01"]
     assert meanings(["turtle", "lizard", "cat", "dog"])[0] == "turtle.n.02"
     assert meanings(["turtle", "boot", "T-shirt"])[0] == "turtleneck.n.01"
+
+
+@pytest.mark.parametrize(
+    ("folders", "found"),
+    [
+        (["birds/crane", "machines/crane"], ["crane.n.03", "crane.n.02"]),
+        (["people/man", "people/tiger", "mammals/tiger"], ["man.n.01", "tiger.n.01", "tiger.n.02"]),
+        (["food/trout", "fish/trout"], ["trout.n.01", "trout.n.02"]),
+        (
+            ["animals/fish/trout", "animals/pets/cat", "substances/food/trout"],
+            ["trout.n.02", "cat.n.01", "trout.n.01"],
+        ),
+        (["clothing/turtle", "small_reptiles_2/turtle"], ["turtleneck.n.01", "turtle.n.02"]),
+        (["clothing_and_reptiles/turtle", "clothing_and_reptiles/lizard"], ["turtle.n.02", "lizard.n.01"]),
+        # What no meaning is a kind of is company all the same, as are the others in a folder that says nothing.
+        (["lizards/crane", "boots/crane"], ["crane.n.03", "crane.n.02"]),
+        (["mine/crane", "mine/heron", "2024/crane"], ["crane.n.03", "heron.n.01", "crane.n.03"]),
+        (
+            ["mine/crane", "mine/heron", "2024/crane", "2024/boot"],
+            ["crane.n.03", "heron.n.01", "crane.n.02", "boot.n.01"],
+        ),
+        # A bus is beside the vehicles, and a car that is called so among them.
+        (["vehicles/bus", "vehicles/car"], ["bus.n.01", "car.n.01"]),
+        (["machines/maple tree", "machines/ankle boot"], ["maple.n.02", "boot.n.01"]),
+    ],
+)
+def test_homonyms_by_the_folders_they_lie_in(folders: list[str], found: list[str]) -> None:
+    assert meanings(folders) == found
+
+
+def test_meanings_go_into_a_file_to_be_corrected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names, file = ["birds/crane", "birds/heron", "shoes/ankle boot", "shoes/boot"], tmp_path / "senses.csv"
+    found = wordnet_senses(names)
+    write_senses(found, file)
+    assert wordnet_senses(names, read_senses(file)) == [replace(one, others=()) for one in found]
+    text = file.read_text(encoding="utf-8")
+    assert "ankle boot,a kind of boot.n.01," in text
+
+    file.write_text(text.replace("crane.n.03", "crane.n.02").replace(",boot.n.01", ","), encoding="utf-8")
+    corrected = open_taxonomy(f"wordnet:{file}", names)
+    assert corrected.parents("birds/crane") == ("machine.n.01",)
+    assert corrected.parents("shoes/ankle boot") == ("boot.n.01",)
+    assert open_taxonomy(f"wordnet:{file}", names, {"birds/crane": "crane.n.03"}) == open_taxonomy("wordnet", names)
+    assert not caplog.records
+    open_taxonomy(f"wordnet:{file}", names[1:])
+    assert "1 names of no class here, such as 'birds/crane'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"class;meaning\ncrane;crane.n.02\n", "needs the columns class and meaning"),
+        (b"", "needs the columns class and meaning"),
+        (b"class,meaning\ncrane,crane.n.02\ncrane,crane.n.03\n", ":3: 'crane' has two meanings"),
+        (b"class,meaning\ncr\xe9ne,crane.n.02\n", "cannot be read"),
+        (b"class,meaning\ncrane,crane.n.77\n", "no noun crane.n.77"),
+    ],
+)
+def test_files_of_meanings_are_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "senses.csv").write_bytes(content)
+    with pytest.raises(BadInput, match=says):
+        open_taxonomy(f"wordnet:{tmp_path / 'senses.csv'}", ["crane", "cat"])
 
 
 def test_homonyms_by_what_pictures_show() -> None:

@@ -6,7 +6,8 @@ from hashlens.classes.class_distance import (
     open_relations,
     taxonomy_similarity,
 )
-from hashlens.classes.opening import are_nested, open_taxonomy
+from hashlens.classes.opening import are_nested, given_senses, is_wordnet, open_taxonomy
+from hashlens.classes.sense_files import read_senses, write_senses
 from hashlens.classes.similarity import (
     check_similarity,
     confusion_similarity,
@@ -28,10 +29,13 @@ __all__ = [
     "class_distances",
     "confusion_similarity",
     "embedding_similarity",
+    "given_senses",
     "is_taxonomy_file",
+    "is_wordnet",
     "normalize_similarity",
     "open_relations",
     "open_taxonomy",
+    "read_senses",
     "read_similarity",
     "read_taxonomy",
     "senses_taxonomy",
@@ -39,5 +43,6 @@ __all__ = [
     "taxonomy_similarity",
     "wordnet_senses",
     "wordnet_taxonomy",
+    "write_senses",
     "write_taxonomy",
 ]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hashlens.classes.sense_files import read_senses
 from hashlens.classes.taxonomy import Taxonomy
 from hashlens.classes.taxonomy_files import read_taxonomy
 from hashlens.classes.wordnet import wordnet_taxonomy
 from hashlens.errors import BadInput
 
+log = logging.getLogger("hashlens")
+
+WORDNET = "wordnet"
 NAMES_FILE = "class_names.txt"
 
 
@@ -20,10 +25,11 @@ def open_taxonomy(
     """The taxonomy of given classes.
 
     Args:
-        what: ``"wordnet"``, ``"folders"`` (the class names are paths, such as ``animals/dog``), or a file for
-            :func:`hashlens.classes.read_taxonomy`, whose roots above none of the classes are left out. Where its
-            nodes are numbers and classes are not among them, a ``class_names.txt`` beside it, as Barz and Denzler
-            give it, tells the names: a number and a name in every line.
+        what: ``"wordnet"``, or ``"wordnet:FILE"`` with what classes mean in a file for
+            :func:`hashlens.classes.read_senses`; ``"folders"`` (the class names are paths, such as
+            ``animals/dog``), or a file for :func:`hashlens.classes.read_taxonomy`, whose roots above none of the
+            classes are left out. Where its nodes are numbers and classes are not among them, a ``class_names.txt``
+            beside it, as Barz and Denzler give it, tells the names: a number and a name in every line.
         class_names: C names; every one is in the taxonomy.
         senses: for WordNet, see :func:`hashlens.classes.wordnet_taxonomy`.
 
@@ -34,8 +40,8 @@ def open_taxonomy(
         >>> open_taxonomy("folders", ["animals/cat", "animals/dog", "car"])
         Taxonomy(5 nodes, 3 leaves, height 2, tree)
     """
-    if what == "wordnet":
-        return wordnet_taxonomy(class_names, senses)
+    if is_wordnet(what):
+        return wordnet_taxonomy(class_names, given_senses(what, class_names, senses))
     if senses:
         raise BadInput(f"Senses belong to WordNet, but the taxonomy is '{what}'; leave them out, or use wordnet.")
     if what == "folders":
@@ -51,6 +57,39 @@ def open_taxonomy(
         except BadInput as error:
             raise BadInput(str(error).replace("the taxonomy", f"the taxonomy {Path(what)}", 1)) from None
     return taxonomy.without_stray_roots(class_names)
+
+
+def is_wordnet(what: str | os.PathLike[str]) -> bool:
+    """Whether it is WordNet that relates classes, with a file of senses or without.
+
+    Example:
+        >>> is_wordnet("wordnet"), is_wordnet("wordnet:senses.csv"), is_wordnet("wordnet.csv")
+        (True, True, False)
+    """
+    return str(what).partition(":")[0] == WORDNET
+
+
+def given_senses(
+    what: str | os.PathLike[str], class_names: Sequence[str], senses: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What classes mean by the file in ``"wordnet:FILE"``, overruled by ``senses``.
+
+    A file may know more classes than there are, as one file serves several sources; a log line tells of them.
+
+    Raises:
+        BadInput: the file cannot be read.
+
+    Example:
+        >>> given_senses("wordnet", ["crane"], {"crane": "crane.n.05"})
+        {'crane': 'crane.n.05'}
+    """
+    path = str(what).partition(":")[2]
+    listed = read_senses(path) if path else {}
+    known = {name: meaning for name, meaning in listed.items() if name in class_names}
+    if len(known) < len(listed):
+        first = next(name for name in listed if name not in known)
+        log.warning(f"{path} has {len(listed) - len(known)} names of no class here, such as '{first}'.")
+    return known | dict(senses or {})
 
 
 def _by_names(taxonomy: Taxonomy, path: Path, class_names: Sequence[str]) -> Taxonomy:

@@ -20,6 +20,8 @@ PHYSICAL, ANIMAL, MAN, ARTIFACT = "physical_entity.n.01", "animal.n.01", "homini
 # neighbours and between 0.03 and 0.07 about as many senses are right.
 NEIGHBOURS = 3
 RANK_COST = 0.05
+RANK_COST_BELOW = 0.2
+A_KIND_OF = "a kind of "
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,23 @@ class Sense:
         """Whether the class name is a WordNet id."""
         return IDENTIFIER.fullmatch(self.class_name) is not None
 
+    @property
+    def meaning(self) -> str:
+        """In words that :func:`wordnet_senses` takes for a sense."""
+        return f"{A_KIND_OF}{self.synset}" if self.is_kind else self.synset
+
 
 @dataclass
 class _Reading:
-    """Meanings that a class name can have, and for each its rank among those of one word."""
+    """Meanings that a class name can have, and for each its rank among those of one word.
+
+    ``below`` tells whether these are kinds of what the folder's name means.
+    """
 
     offsets: list[str]
     ranks: list[int]
     is_kind: bool = False
+    below: bool = False
 
 
 def wordnet_taxonomy(class_names: Sequence[str], senses: Mapping[str, str] | None = None) -> Taxonomy:
@@ -95,23 +106,29 @@ def wordnet_senses(class_names: Sequence[str], senses: Mapping[str, str] | None 
 
     A class name is a WordNet id (``n02123045``, of version 3.0), the name of a meaning (``cat.n.01``), or a noun:
     ``polar bear``, ``polar_bear``, ``Polar Bears``. Of the path of a nested folder (one of several that begin
-    alike) the last part counts; otherwise what a ``/`` separates are words for the same thing. A compound that is
-    not in WordNet is the meaning of its beginning that is a kind of its end (``maple tree``), or else some kind of
-    its end (``ankle boot``).
+    alike, or of names of which most are paths) the last part counts; otherwise what a ``/`` separates are words for
+    the same thing. A compound that is not in WordNet is the meaning of its beginning that is a kind of its end
+    (``maple tree``), or else some kind of its end (``ankle boot``).
 
     Where a noun has several meanings:
 
-    1. names of single things, and what is not a physical thing, count only if there is nothing else;
-    2. of a word for an animal other than man, only meanings as an animal or an artifact count, not its flesh or
+    1. in a folder, only kinds of what the folder's name means count, if there are any, and the first meaning of a
+       word where it is a thing made like them; first for the nearest folder, then for those above it. A word for
+       a group (``people``) means its members too, of a compound the end counts, and there may be several
+       (``fruit_and_vegetables``);
+    2. names of single things, and what is not a physical thing, count only if there is nothing else;
+    3. of a word for an animal other than man, only meanings as an animal or an artifact count, not its flesh or
        fur, or people called so;
-    3. of those left, the one with the highest score is taken, in WordNet's order where scores are equal. The
-       score is the mean Wu–Palmer similarity to the three classes nearest to it, each in its most similar meaning,
-       less 0.05 for every meaning of the word that comes before it in WordNet.
+    4. of those left, the one with the highest score is taken, in WordNet's order where scores are equal. The
+       score is the mean Wu–Palmer similarity to the three nearest of the other classes, each in its most similar
+       meaning, less 0.05 for every meaning of the word that comes before it in WordNet. In a folder, the others
+       are those of the same folder; where rule 1 has found kinds of it, each meaning before costs 0.2, and where
+       it has not, the folder itself is one of the others.
 
     Args:
         class_names: C names.
         senses: for some of the classes an id, the name of a meaning, or another noun, such as
-            ``{"crane": "crane.n.05"}``.
+            ``{"crane": "crane.n.05"}``; after ``a kind of`` the class lies below it.
 
     Returns:
         C senses, in the same order.
@@ -128,12 +145,18 @@ def wordnet_senses(class_names: Sequence[str], senses: Mapping[str, str] | None 
         if name not in class_names:
             raise BadInput(f"A sense is given for '{name}', but there is no such class.")
     nouns = WordNetNouns.find()
-    beginnings = Counter(name.partition("/")[0] for name in class_names)
+    folders = _folders(class_names)
+    meant_by = {folder: _folder_meanings(nouns, folder) for above in folders for folder in above}
     readings = []
     unknown = []
-    for name in class_names:
-        words = [given[name]] if name in given else _words(name, beginnings)
-        reading = _read(nouns, words)
+    for name, above in zip(class_names, folders, strict=True):
+        if name in given:
+            reading = _read(nouns, [given[name].removeprefix(A_KIND_OF)])
+            reading.is_kind |= given[name].startswith(A_KIND_OF)
+        else:
+            reading = _read(nouns, _words(name, above), [one for folder in above for one in meant_by[folder]])
+            nearest = meant_by[above[0]] if above else []
+            reading.below = any(_below(nouns, reading.offsets, meanings) for meanings in nearest)
         readings.append(reading)
         if not reading.offsets:
             unknown.append(given.get(name, name))
@@ -144,7 +167,8 @@ def wordnet_senses(class_names: Sequence[str], senses: Mapping[str, str] | None 
             "means with a sense, like crane=crane.n.05, or give the taxonomy in a file."
         )
     found = []
-    for name, reading, chosen in zip(class_names, readings, _choose(nouns, readings), strict=True):
+    chosen_of = _choose_by_folder(nouns, readings, [above[0] if above else "" for above in folders], meant_by)
+    for name, reading, chosen in zip(class_names, readings, chosen_of, strict=True):
         others = tuple(nouns.name(offset) for offset in reading.offsets if offset != chosen)
         found.append(Sense(name, nouns.name(chosen), nouns.synset(chosen).gloss, others, reading.is_kind))
     return found
@@ -191,20 +215,53 @@ def senses_taxonomy(senses: Iterable[Sense]) -> Taxonomy:
     return Taxonomy([(node, child) for node in below for child in whole.children(node)], [root])
 
 
-def _words(name: str, beginnings: Mapping[str, int]) -> list[str]:
+def _folders(class_names: Sequence[str]) -> list[list[str]]:
+    """Of each class the folders that it lies in, the nearest first; none where a ``/`` is between words."""
+    beginnings = Counter(name.partition("/")[0] for name in class_names)
+    mostly = sum("/" in name for name in class_names) > len(class_names) / 2
+    found = []
+    for name in class_names:
+        beginning, *_ = parts = name.split("/")
+        nested = len(parts) > 1 and (mostly or beginnings[beginning] > 1)
+        found.append(["/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)] if nested else [])
+    return found
+
+
+def _folder_meanings(nouns: WordNetNouns, folder: str) -> list[list[str]]:
+    """What the name of a folder may mean, as offsets: its words first, then the ends of these, which say less."""
+    name = re.sub(r"[\s_\d]+$", "", folder.rpartition("/")[2])
+    found: list[list[str]] = []
+    for words in re.split(r"[\s_-]+(?:and|or)[\s_-]+|\s*[&,+]\s*", name):
+        parts = re.split(r"[\s_-]+", words)
+        ends = [words, *(" ".join(parts[start:]) for start in range(1, len(parts)))]
+        for place, meanings in enumerate(filter(None, (_group_or_kind(nouns, end) for end in ends))):
+            found += [[] for _ in range(place + 1 - len(found))]
+            found[place] += meanings
+    return found
+
+
+def _group_or_kind(nouns: WordNetNouns, words: str) -> list[str]:
+    """The likely meanings of words and, where they mean a group, its members."""
+    exact = nouns.offset_of(words)
+    offsets = [exact] if exact else nouns.senses(words)
+    members = [member for offset in offsets for member in nouns.synset(offset).members]
+    return [*_plausible(nouns, offsets), *members]
+
+
+def _words(name: str, folders: Sequence[str]) -> list[str]:
     """The words for a class; its whole name first."""
-    beginning, slash, _ = name.partition("/")
-    if not slash:
+    if "/" not in name:
         return [name]
     parts = [part for part in name.split("/") if part.strip()]
-    return [name, *(parts[-1:] if beginnings[beginning] > 1 else parts)]
+    return [name, *(parts[-1:] if folders else parts)]
 
 
-def _read(nouns: WordNetNouns, words: Sequence[str]) -> _Reading:
+def _read(nouns: WordNetNouns, words: Sequence[str], folders: Sequence[Sequence[str]] = ()) -> _Reading:
     reading = _Reading([], [])
     for word in words:
         exact = nouns.offset_of(word)
-        for rank, offset in enumerate([exact] if exact else _plausible(nouns, nouns.senses(word))):
+        likely = [exact] if exact else _plausible(nouns, _within(nouns, nouns.senses(word), folders))
+        for rank, offset in enumerate(likely):
             if offset not in reading.offsets:
                 reading.offsets.append(offset)
                 reading.ranks.append(rank)
@@ -213,19 +270,36 @@ def _read(nouns: WordNetNouns, words: Sequence[str]) -> _Reading:
     kept = [one for one in zip(reading.offsets, reading.ranks, strict=True) if one[0] not in general]
     if len(words) > 1 and kept:
         return _Reading([offset for offset, _ in kept], [rank for _, rank in kept])
-    return reading if reading.offsets else _read_compound(nouns, words[-1])
+    return reading if reading.offsets else _read_compound(nouns, words[-1], folders)
 
 
-def _read_compound(nouns: WordNetNouns, compound: str) -> _Reading:
+def _read_compound(nouns: WordNetNouns, compound: str, folders: Sequence[Sequence[str]]) -> _Reading:
     parts = re.split(r"[\s_-]+", compound.strip())
     for start in range(1, len(parts)):
         ends = nouns.senses(" ".join(parts[start:]))
         if ends:
             beginnings = nouns.senses(" ".join(parts[:start]))
             kinds = [offset for offset in beginnings if not _above(nouns, [offset]).keys().isdisjoint(ends)]
-            offsets = kinds or _plausible(nouns, ends)
+            offsets = kinds or _plausible(nouns, _within(nouns, ends, folders))
             return _Reading(list(offsets), list(range(len(offsets))), is_kind=not kinds)
     return _Reading([], [])
+
+
+def _within(nouns: WordNetNouns, offsets: Sequence[str], folders: Sequence[Sequence[str]]) -> Sequence[str]:
+    """The meanings that are kinds of what the folders mean, as far as there are any."""
+    first, artifacts = list(offsets[:1]), list(filter(None, [_offset(nouns, ARTIFACT)]))
+    for meanings in folders:
+        below = _below(nouns, offsets, meanings)
+        # WordNet sorts artifacts loosely: a bus is public transport, which is beside the vehicles, not among them.
+        beside = [parent for one in _below(nouns, meanings, artifacts) for parent in nouns.synset(one).hypernyms]
+        if below and below[:1] != first and _below(nouns, first, beside):
+            below = [*first, *below]
+        offsets = below or offsets
+    return offsets
+
+
+def _below(nouns: WordNetNouns, offsets: Sequence[str], meanings: Sequence[str]) -> list[str]:
+    return [one for one in offsets if not _above(nouns, [one]).keys().isdisjoint(meanings)]
 
 
 def _plausible(nouns: WordNetNouns, offsets: Sequence[str]) -> list[str]:
@@ -259,6 +333,37 @@ def _above(nouns: WordNetNouns, offsets: Iterable[str]) -> dict[str, tuple[str, 
             found[offset] = nouns.synset(offset).hypernyms
             waiting += found[offset][::-1]
     return found
+
+
+def _choose_by_folder(
+    nouns: WordNetNouns,
+    readings: Sequence[_Reading],
+    folders: Sequence[str],
+    meant_by: Mapping[str, list[list[str]]],
+) -> list[str]:
+    """One meaning for each class, in the company of its folder, or of all where it has none there.
+
+    ``folders`` has for each class the nearest, or "".
+    """
+    chosen: dict[int, str] = {}
+    members: dict[str, list[int]] = {}
+    for number, folder in enumerate(folders):
+        members.setdefault(folder, []).append(number)
+    members.pop("", None)
+    for folder, own in members.items():
+        company = [readings[number] for number in own]
+        if len(own) > 1:
+            chosen |= zip(own, _choose(nouns, company), strict=True)
+        elsewhere = [number for number in own if not readings[number].below]
+        if elsewhere and meant_by[folder]:
+            meanings = meant_by[folder][0]
+            company.append(_Reading(meanings, [0] * len(meanings)))
+            with_folder = dict(zip(own, _choose(nouns, company), strict=False))
+            chosen |= {number: with_folder[number] for number in elsewhere}
+    if len(chosen) < len(readings):
+        for number, offset in enumerate(_choose(nouns, readings)):
+            chosen.setdefault(number, offset)
+    return [chosen[number] for number in range(len(readings))]
 
 
 def _choose(nouns: WordNetNouns, readings: Sequence[_Reading]) -> list[str]:
@@ -295,7 +400,7 @@ def _choose(nouns: WordNetNouns, readings: Sequence[_Reading]) -> list[str]:
     chosen = []
     for number, reading in enumerate(readings):
         scores = [
-            score(number, offset) - RANK_COST * rank
+            score(number, offset) - (RANK_COST_BELOW if reading.below else RANK_COST) * rank
             for offset, rank in zip(reading.offsets, reading.ranks, strict=True)
         ]
         chosen.append(reading.offsets[scores.index(max(scores))])

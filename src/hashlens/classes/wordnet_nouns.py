@@ -41,6 +41,7 @@ class Synset:
         gloss: what it is, in English.
         hypernyms: offsets of the meanings right above it: what it is a kind, or an instance, of.
         is_instance: it is a single thing, such as the Crab Nebula, and not a kind.
+        members: offsets of the meanings that it is a group of: of people, persons.
     """
 
     offset: str
@@ -48,6 +49,7 @@ class Synset:
     gloss: str
     hypernyms: tuple[str, ...]
     is_instance: bool
+    members: tuple[str, ...] = ()
 
 
 class WordNetNouns:
@@ -66,6 +68,7 @@ class WordNetNouns:
     def __init__(self, where: str, read: Callable[[str], bytes]) -> None:
         self.where = where
         self._read = read
+        self._synsets: dict[str, Synset] = {}
         try:
             self._lines = {line[:8]: line for line in read(DATA).splitlines() if line[:1].isdigit()}
             self._index = {
@@ -110,6 +113,11 @@ class WordNetNouns:
         Raises:
             BadInput: there is none, or its line is damaged.
         """
+        if offset not in self._synsets:
+            self._synsets[offset] = self._parsed(offset)
+        return self._synsets[offset]
+
+    def _parsed(self, offset: str) -> Synset:
         line = self._lines.get(offset.encode())
         if line is None:
             raise BadInput(
@@ -123,7 +131,8 @@ class WordNetNouns:
             related = list(zip(pointers[::4], pointers[1::4], strict=True))
             above = dict.fromkeys(target for kind, target in related if kind in ("@", "@i"))
             single = any(kind == "@i" for kind, _ in related)
-            return Synset(offset, tuple(fields[4:end:2]), gloss.strip(), tuple(above), single)
+            members = tuple(target for kind, target in related if kind == "%m")
+            return Synset(offset, tuple(fields[4:end:2]), gloss.strip(), tuple(above), single, members)
         except (IndexError, ValueError):
             raise BadInput(
                 f"The WordNet in {self.where} is damaged at the noun n{offset}; install it anew."

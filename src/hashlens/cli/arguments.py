@@ -28,6 +28,14 @@ Relations = Annotated[
         help="How classes are related: WordNet, nested folders, an edge file, or a .npy of class distances.",
     ),
 ]
+Senses = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.csv",
+        help="What classes mean in WordNet, a table with the columns class and meaning, as hashlens taxonomy -o "
+        "writes it; those that it leaves out are chosen.",
+    ),
+]
 TrainingDevice = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or cuda:N; by default a GPU where there is one.")
 ]
@@ -54,6 +62,19 @@ def pairs(words: list[str] | None, form: str, example: str) -> dict[str, str]:
             raise BadInput(f"'{word}' is not of the form {form}, like {example}.")
         found[name] = value
     return found
+
+
+def with_senses(relations: str | None, senses: str | None) -> str | None:
+    """What relates classes, with a file of senses, which are WordNet's.
+
+    Raises:
+        BadInput: something else than WordNet relates them.
+    """
+    if senses is None:
+        return relations
+    if relations not in (None, "wordnet"):
+        raise BadInput(f"--senses belong to WordNet, but the taxonomy is '{relations}'; leave one of them out.")
+    return f"wordnet:{senses}"
 
 
 def depths(text: str) -> list[int | None]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hashlens.cli.arguments import Senses, with_senses
 from hashlens.cli.messages import log
 from hashlens.cli.tables import print_facts
 from hashlens.cli.verbs import VERBS
@@ -40,6 +41,7 @@ def centres(
             "or what relates the classes of the source.",
         ),
     ] = None,
+    senses: Senses = None,
     min_distance: Annotated[int | None, typer.Option(help="The least distance of two semantic centres.")] = None,
     seed: int = 0,
 ) -> None:
@@ -53,7 +55,7 @@ def centres(
         source=source,
         generator=generator,
         similarity=similarity,
-        taxonomy=taxonomy,
+        taxonomy=with_senses(taxonomy, senses),
         min_distance=min_distance,
         seed=seed,
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashlens.cli.arguments import Relations, TrainingDevice, depths, layer_sizes
+from hashlens.cli.arguments import Relations, Senses, TrainingDevice, depths, layer_sizes, with_senses
 from hashlens.cli.messages import log
 from hashlens.cli.tables import print_compared
 from hashlens.cli.verbs import VERBS
@@ -87,6 +87,7 @@ def compare(
         ),
     ] = None,
     taxonomy: Relations = None,
+    senses: Senses = None,
     backbone: Annotated[str, typer.Option(help="efficientnet_lite0, alexnet, or any name that timm knows.")] = (
         "efficientnet_lite0"
     ),
@@ -130,7 +131,7 @@ def compare(
         unseen_classes=unseen_classes,
         leave_one_out=leave_one_out,
         at=depths(at) if at else None,
-        taxonomy=taxonomy,
+        taxonomy=with_senses(taxonomy, senses),
         figures=_words(figures) if figures else None,
         baseline=baseline,
         options=FitOptions(

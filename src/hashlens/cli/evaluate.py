@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashlens.cli.arguments import MODEL_HELP, EncodingDevice, Relations, depths
+from hashlens.cli.arguments import MODEL_HELP, EncodingDevice, Relations, Senses, depths, with_senses
 from hashlens.cli.messages import log
 from hashlens.cli.pages import this_command
 from hashlens.cli.tables import print_comparison, print_facts, print_instances, print_metrics, print_table
@@ -47,6 +47,7 @@ def evaluate(
         ),
     ] = None,
     taxonomy: Relations = None,
+    senses: Senses = None,
     distance: Annotated[
         str, typer.Option(help="hamming; or cosine, l1 or l2, by which continuous codes rank, not rounded to bits.")
     ] = "hamming",
@@ -84,6 +85,7 @@ def evaluate(
         from hashlens.metrics import Report
 
         Report.read(against)  # refuses what is none before images are read
+    taxonomy = with_senses(taxonomy, senses)
     if ground_truth is not None:
         if queries is None or taxonomy is not None or distance != "hamming":
             raise BadInput("A ground truth goes with --queries, and without a taxonomy or a distance.")

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from hashlens.cli.arguments import Relations, SourceName, Split, TrainingDevice, layer_sizes, pairs
+from hashlens.cli.arguments import (
+    Relations,
+    Senses,
+    SourceName,
+    Split,
+    TrainingDevice,
+    layer_sizes,
+    pairs,
+    with_senses,
+)
 from hashlens.cli.messages import log
 from hashlens.cli.verbs import VERBS
 from hashlens.progress import progress_bar
@@ -35,6 +44,7 @@ def fit(
     ] = None,
     split: Split = None,
     taxonomy: Relations = None,
+    senses: Senses = None,
     no_labels: Annotated[
         bool, typer.Option("--no-labels", help="shrewd alone: use distances in the taxonomy, but no classes.")
     ] = False,
@@ -139,6 +149,7 @@ def fit(
     from hashlens.sources import open_source
 
     check_output(output, overwrite)
+    taxonomy = with_senses(taxonomy, senses)
 
     from hashlens.backbones import FAST_IMAGE_SIZE
     from hashlens.classes import read_similarity

@@ -116,10 +116,9 @@ def print_senses(senses: Iterable[Sense]) -> None:
 
     table = Table("class", "meaning", "what it is", "other meanings")
     for sense in senses:
-        meaning = f"a kind of {sense.synset}" if sense.is_kind else sense.synset
         gloss = sense.gloss.partition(";")[0]
         others = ", ".join(sense.others[:3]) + (f" and {len(sense.others) - 3} more" if sense.others[3:] else "")
-        table.add_row(sense.class_name, meaning, gloss, others)
+        table.add_row(as_shown(sense.class_name), sense.meaning, gloss, others)
     _print(table)
 
 

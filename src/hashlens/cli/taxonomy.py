@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from hashlens.cli.arguments import Split, pairs
+from hashlens.cli.arguments import Senses, Split, pairs, with_senses
 from hashlens.cli.messages import log
 from hashlens.cli.tables import print_facts, print_senses
 from hashlens.cli.verbs import VERBS
 
 SHOWN_NODES = 60
+SHOWN_SENSES = 30
 
 
 @VERBS.register("taxonomy")
@@ -39,18 +40,29 @@ def taxonomy(
         list[str] | None,
         typer.Option(metavar="NAME=SYNSET", help="What a class means in WordNet: crane=crane.n.05. Repeatable."),
     ] = None,
-    whole: Annotated[bool, typer.Option("--whole", help="Show the whole tree, however long it is.")] = False,
+    senses: Senses = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Show the whole tree and all meanings, however long.")
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="TREE.csv", help="File for its edges, beside a plot.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="TREE.csv", help="File for its edges; a plot and meanings go beside it."
+        ),
     ] = None,
 ) -> None:
     """Show how classes are related: a tree from WordNet, nested folders or a file."""
     from hashlens.reports.relations import related, write_relations
 
-    found = related(source, split, relations, pairs(sense, "NAME=SYNSET", "crane=crane.n.05"))
+    given = pairs(sense, "NAME=SYNSET", "crane=crane.n.05")
+    found = related(source, split, with_senses(relations, senses), given)
     print(found.tree.to_text(None if whole else SHOWN_NODES, found.captions))
-    if found.doubtful:
-        print_senses(found.doubtful)
+    shown = found.senses if whole or len(found.senses) <= SHOWN_SENSES else found.doubtful
+    if shown:
+        print_senses(shown)
+    if len(shown) < len(found.senses):
+        log.info("%s more classes are not in doubt; --whole shows them.", f"{len(found.senses) - len(shown):,}")
     print_facts(found.facts)
     if output is not None:
-        log.info("Wrote %s and %s.", *write_relations(found, output))
+        *others, last = map(str, write_relations(found, output))
+        log.info("Wrote %s and %s.", ", ".join(others), last)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hashlens.centres import make_codebook, quality
 from hashlens.classes import (
     check_similarity,
+    is_wordnet,
     read_similarity,
     read_taxonomy,
     similarity_class_names,
@@ -101,7 +102,7 @@ def _similarity(
         return check_similarity(matrix, len(names) if names else None), names
     if not taxonomy:
         return None, names
-    if names is None and taxonomy in ("wordnet", "folders"):
+    if names is None and (taxonomy == "folders" or is_wordnet(taxonomy)):
         raise BadInput(f"Say whose classes {taxonomy} is to relate with --source, or give a file of a taxonomy.")
     if names is not None:
         return taxonomy_similarity(taxonomy, names), names

@@ -10,11 +10,14 @@ from hashlens.classes import (
     Sense,
     Taxonomy,
     are_nested,
+    given_senses,
     is_taxonomy_file,
+    is_wordnet,
     open_taxonomy,
     read_taxonomy,
     senses_taxonomy,
     wordnet_senses,
+    write_senses,
     write_taxonomy,
 )
 from hashlens.errors import BadInput
@@ -92,16 +95,25 @@ def related(
     if not classes:
         raise BadInput(f"{source} has no labels, so there are no classes; put the images in folders, one a class.")
     relations = relations or ("folders" if are_nested(classes) and not given else "wordnet")
-    if relations != "wordnet":
+    if not is_wordnet(relations):
         return RelatedClasses(open_taxonomy(relations, classes, given), classes)
+    given = given_senses(relations, classes, given)
     found = wordnet_senses(classes, given)
     return RelatedClasses(senses_taxonomy(found), classes, found, given)
 
 
-def write_relations(found: RelatedClasses, path: Path) -> tuple[Path, Path]:
-    """Write the edges of a taxonomy as ``.csv`` and a picture of it as ``.png``; the two files."""
+def write_relations(found: RelatedClasses, path: Path) -> list[Path]:
+    """Write a taxonomy and what it was made from; the files.
+
+    Its edges go into a ``.csv``, a picture of it into a ``.png``, and what classes were taken to mean in WordNet,
+    where it is from there, into a ``.senses.csv``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     edges, picture = path.with_suffix(".csv"), path.with_suffix(".png")
     write_taxonomy(found.tree, edges)
     draw_taxonomy(found.tree, picture, found.captions)
-    return edges, picture
+    if not found.senses:
+        return [edges, picture]
+    senses = path.with_suffix(".senses.csv")
+    write_senses(found.senses, senses)
+    return [edges, picture, senses]
