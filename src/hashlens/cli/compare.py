@@ -22,7 +22,7 @@ def compare(
         typer.Argument(
             metavar="SOURCE",
             help="Images or features to train on, and to search unless there is a --database; or a protocol, "
-            "cifar10-i or cifar10-ii, which says all of it. Without queries, its splits train and test.",
+            "such as cifar10-i or coco=FOLDER, which says all of it. Without queries, its splits train and test.",
             show_default=False,
         ),
     ],

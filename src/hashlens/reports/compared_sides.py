@@ -16,7 +16,7 @@ from hashlens.errors import BadInput
 from hashlens.progress import Progress
 from hashlens.sources import FeatureArray, Source, as_source
 from hashlens.sources.labels import as_multi_hot, share_numbering
-from hashlens.sources.protocols import TRAINING_PER_CLASS, Protocol, draw_protocol, open_protocol
+from hashlens.sources.protocols import Protocol, draw_protocol, drawn_from, is_protocol, open_protocol
 from hashlens.sources.reading import tell_skipped
 
 Items = Source | str | os.PathLike[str]
@@ -74,7 +74,7 @@ class Division:
         return {seed: self._refined(sides, seed) for seed in seeds}
 
     def _protocol(self, source: Items, queries: Items | None, database: Items | None) -> Protocol | None:
-        by_name = isinstance(source, str) and source in TRAINING_PER_CLASS
+        by_name = isinstance(source, str) and is_protocol(source)
         if not by_name and self.queries_per_class is None:
             return None
         if queries is not None or database is not None or self.leave_one_out:
@@ -87,7 +87,7 @@ class Division:
         if images.labels is None or images.labels.ndim == 2:
             raise BadInput(f"{images.name} has no single class for each item, to draw queries of each from.")
         labels = np.asarray(images.labels, np.int64)
-        return Protocol(images, lambda seed: draw_protocol(labels, None, seed, per_class))
+        return drawn_from(images, lambda seed: draw_protocol(labels, None, seed, per_class))
 
     def _opened(self, source: Items, queries: Items | None) -> tuple[Source, Source | None]:
         """What is trained on and what is asked; ``None`` for what is searched."""

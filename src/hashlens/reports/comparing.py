@@ -26,6 +26,7 @@ from hashlens.progress import Progress, silence
 from hashlens.reports.compared import Compared, Run
 from hashlens.reports.compared_plots import draw_comparison
 from hashlens.reports.compared_sides import Division, Items, OnceComputed, Sides, digest_of
+from hashlens.sources.protocols import published_depth
 from hashlens.training import FitOptions, fit_with
 
 log = logging.getLogger("hashlens")
@@ -84,8 +85,8 @@ def compare(
 
     Args:
         source: what is trained on, and searched unless there is a ``database``: what
-            :func:`hashlens.sources.as_source` takes, or the name of a protocol (``cifar10-i``, ``cifar10-ii``),
-            which says all of it. Without queries, its splits ``train`` and ``test`` are taken.
+            :func:`hashlens.sources.as_source` takes, or the name of a protocol (``cifar10-i``, ``cifar10-ii``,
+            ``coco=FOLDER``, …), which says all of it. Without queries, its splits ``train`` and ``test`` are taken.
         methods: names in :data:`hashlens.methods.METHODS` or :data:`hashlens.methods.PROJECTIONS`, with parameters
             after colons where others are wanted, as in ``orthohash:margin=0.3:centres=hadamard``; or a name of your
             own → such a name or a method. ``features`` are the float features, ranked by cosine.
@@ -101,7 +102,7 @@ def compare(
         exclude_training: leave what is trained on out of the database.
         unseen_classes: draw so many classes, search among these, and train on the others.
         leave_one_out: every item of the database is a query, and is left out of what it searches.
-        at: ranking depths, see :func:`hashlens.evaluate`.
+        at: ranking depths, see :func:`hashlens.evaluate`; by default that of the protocol's papers too.
         taxonomy: of the classes, for hierarchical figures and methods that use one; see
             :func:`hashlens.classes.class_distances`. An array is in the order of the database's classes, then of
             others that only the training images or the queries have.
@@ -160,7 +161,7 @@ def compare(
         for label, method in chosen.items():
             if isinstance(method, Method) and method.needs_distance:
                 raise BadInput(f"The method {label} needs to know how far classes are apart; give a taxonomy.")
-    depths = tuple(at) if at is not None else (100, 1000, None) if relations is None else (100, 250, 1000, None)
+    depths = tuple(at) if at is not None else _usual_depths(source, relations is not None)
 
     folder = Path(folder)
     definition = {
@@ -197,6 +198,13 @@ def compare(
     compared.write(folder)
     draw_comparison(compared, folder)
     return compared
+
+
+def _usual_depths(source: Items, related: bool) -> tuple[int | None, ...]:
+    """With the depth of the protocol's papers, and where classes are related that of mAHP's."""
+    published = published_depth(source) if isinstance(source, str) else None
+    depths = {100, 1000, *([250] if related else []), *([published] if published else [])}
+    return (*sorted(depths), None)
 
 
 def _methods(

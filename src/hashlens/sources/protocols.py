@@ -1,21 +1,21 @@
-"""The splits of CIFAR-10 that papers on hashing evaluate by."""
+"""The splits that papers on hashing evaluate by, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
+from hashlens.sources.folder_protocols import FOLDER_PROTOCOLS, SPLITS, folder_protocol, is_folder_protocol
 from hashlens.sources.named import open_named
 from hashlens.sources.opener import Opener
 from hashlens.sources.source import Source
 
 QUERIES_PER_CLASS = 100
 TRAINING_PER_CLASS = {"cifar10-i": 500, "cifar10-ii": None}  # None: the whole database
-SPLITS = ("train", "queries", "database")
 
 
 def draw_protocol(
@@ -60,42 +60,72 @@ def draw_protocol(
 
 @dataclass(frozen=True)
 class Protocol:
-    """Images, and what of them trains, asks and is searched.
+    """What trains, asks and is searched.
 
     Attributes:
-        images: all of them.
-        draw: from a seed to the positions of each of :data:`SPLITS`.
+        parts: from a seed to the sources of each of :data:`SPLITS`.
 
     Example:
         >>> import hashlens as hl
         >>> digits = hl.open_source("digits")
-        >>> protocol = Protocol(digits, lambda seed: draw_protocol(digits.labels, 20, seed, queries_per_class=10))
-        >>> protocol.parts(seed=0)["train"]
+        >>> protocol = drawn_from(digits, lambda seed: draw_protocol(digits.labels, 20, seed, queries_per_class=10))
+        >>> protocol.parts(0)["train"]
         Selection('digits', 200 items, 10 classes)
     """
 
-    images: Source
-    draw: Callable[[int], dict[str, NDArray[np.int64]]]
+    parts: Callable[[int], Mapping[str, Source]]
 
-    def parts(self, seed: int) -> dict[str, Source]:
-        """The three sources, as the seed draws them."""
-        return {split: self.images.select(items) for split, items in self.draw(seed).items()}
+
+def drawn_from(images: Source, draw: Callable[[int], dict[str, NDArray[np.int64]]]) -> Protocol:
+    """The protocol that ``draw`` makes of images, from a seed to positions; see :class:`Protocol`."""
+    return Protocol(lambda seed: {split: images.select(items) for split, items in draw(seed).items()})
+
+
+def is_protocol(text: str) -> bool:
+    """Whether :func:`open_protocol` knows this name.
+
+    Example:
+        >>> is_protocol("cifar10-i"), is_protocol("coco=/data/coco"), is_protocol("cifar10")
+        (True, True, False)
+    """
+    return text in TRAINING_PER_CLASS or is_folder_protocol(text)
+
+
+def published_depth(text: str) -> int | None:
+    """How deep the mAP is that the papers of a protocol report; ``None`` for the whole database, or no protocol.
+
+    Example:
+        >>> published_depth("coco=/data/coco"), published_depth("cifar10-i")
+        (5000, None)
+    """
+    return FOLDER_PROTOCOLS[text.partition("=")[0]].depth if is_folder_protocol(text) else None
 
 
 def open_protocol(name: str) -> Protocol:
-    """A protocol by name.
+    """A protocol by name, of those that are drawn, or NAME=FOLDER.
 
     Raises:
         BadInput: there is none of that name, or its images cannot be had.
     """
+    if is_folder_protocol(name):
+        protocol, folder = folder_protocol(name)
+        parts = protocol.parts(folder)  # whatever the seed
+        return Protocol(lambda seed: parts)
     if name not in TRAINING_PER_CLASS:
-        raise BadInput(f"There is no protocol '{name}'; use one of {', '.join(TRAINING_PER_CLASS)}.")
+        raise BadInput(
+            f"There is no protocol '{name}'; use one of {', '.join((*TRAINING_PER_CLASS, *FOLDER_PROTOCOLS))}."
+        )
     images = open_named("cifar10")
     labels = np.asarray(images.labels, np.int64)
-    return Protocol(images, lambda seed: draw_protocol(labels, TRAINING_PER_CLASS[name], seed))
+    return drawn_from(images, lambda seed: draw_protocol(labels, TRAINING_PER_CLASS[name], seed))
 
 
 def _open(name: str, split: str | None) -> Source:
+    if is_folder_protocol(name):
+        protocol, folder = folder_protocol(name)
+        if split not in SPLITS:
+            raise BadInput(f"{name} has the splits {', '.join(SPLITS)}, not '{split or ''}'.")
+        return protocol.open(folder, split)
     part, mark, seed = (split or "").partition("@")
     if part not in SPLITS or (mark and not (seed.isascii() and seed.isdecimal())):
         raise BadInput(
@@ -106,7 +136,8 @@ def _open(name: str, split: str | None) -> Source:
 
 
 OPENER = Opener(
-    f"a protocol, {' or '.join(TRAINING_PER_CLASS)} (with :{', :'.join(SPLITS)})",
-    TRAINING_PER_CLASS.__contains__,
+    f"a protocol, {', '.join(TRAINING_PER_CLASS)} or one of {', '.join(FOLDER_PROTOCOLS)} followed by =FOLDER "
+    f"(with :{', :'.join(SPLITS)})",
+    is_protocol,
     _open,
 )
