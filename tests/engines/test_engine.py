@@ -40,7 +40,7 @@ def table_name(folder: Path) -> str:
 
 
 def test_every_engine_is_tested() -> None:
-    assert set(ADDRESSES) == set(ENGINES)
+    assert set(ADDRESSES) | {"ray"} == set(ENGINES)  # which only searches, and has a file of its own
 
 
 class Slow:

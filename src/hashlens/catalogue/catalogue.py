@@ -25,6 +25,7 @@ from hashlens.catalogue.comparison import Comparison
 from hashlens.catalogue.database import Database, as_bytes, as_stored, as_text, create, note, properties
 from hashlens.catalogue.parts import Part, listing_digest
 from hashlens.catalogue.ranking import Page, Ranking, details_of
+from hashlens.catalogue.ray_encoding import RayEncoder
 from hashlens.codes.packing import bytes_per_code
 from hashlens.engines import HammingIndex, SearchEngine, Table
 from hashlens.errors import BadInput, NotFound
@@ -35,10 +36,11 @@ from hashlens.sources.content import content_digest
 from hashlens.sources.locations import is_gone
 
 if TYPE_CHECKING:
-    from hashlens.models import HashModel
+    from hashlens.models import Encoder, HashModel
 
 DATABASE_FILE = "catalogue.sqlite"
 MODEL_FOLDER = "model"
+PARTS_FOLDER = "encoding"  # what workers have encoded, until it is stored
 CODES_FOLDER = re.compile(r"codes-\d+")
 FORMER_CODES_FILE = re.compile(r"codes-\d+\.npy")  # of the first version
 MOST_ROOM, FEWEST_HOLES = 2, 1000  # codes are laid out anew when they take more room than so many times the images
@@ -469,6 +471,7 @@ class Catalogue:
         device: str | None = None,
         progress: Progress | None = None,
         part: Part | None = None,
+        ray: str | None = None,
     ) -> Changes:
         """Make the catalogue hold what the source holds now.
 
@@ -482,9 +485,11 @@ class Catalogue:
             device: to encode on, see :meth:`HashModel.encoder`.
             progress: tells how far it is, such as :func:`hashlens.progress_bar`; silent by default.
             part: hold this part of the source only, for :func:`hashlens.catalogue.merge`.
+            ray: encode on the Ray cluster at this address, or where it is empty on one that
+                :func:`hashlens.compute.ray_cluster.connected` finds or starts.
 
         Raises:
-            BadInput: the catalogue holds another part, or other images than a part.
+            BadInput: the catalogue holds another part, or other images than a part; or there is no such cluster.
 
         Example:
             >>> import tempfile, hashlens as hl
@@ -517,7 +522,7 @@ class Catalogue:
             detailed = self._detailed and compared.images() + len(items) <= MOST_DETAILED
             if len(items):
                 with (
-                    self.model().encoder(device) as encoder,
+                    self._encoder(device, ray) as encoder,
                     (progress or silence)("Indexing", len(items)) as advance,
                 ):
                     for batch in encoder.batches(source.select(items)):
@@ -536,6 +541,13 @@ class Catalogue:
                     note(rows, listing=listing)
         self.prepare()
         return changes
+
+    def _encoder(self, device: str | None, ray: str | None) -> Encoder | RayEncoder:
+        model = self.model()
+        if ray is None:
+            return model.encoder(device)
+        model.encoder(device).close()  # refuses a wrong device here, once
+        return RayEncoder(self.folder / MODEL_FOLDER, model.fingerprint(), self.folder / PARTS_FOLDER, ray, device)
 
     def _take_part(self, rows: sqlite3.Connection, part: Part | None) -> None:
         """Note which part of a source the catalogue is about to hold, and that it does not yet."""

@@ -37,6 +37,7 @@ register = VERBS.register
 
 ORDER = ("demo", "fit", "index", "search", "serve", "evaluate")  # in the help; then the others
 FOR_ALL = ("--quiet", "--verbose")
+MAY_STAND_ALONE = ("--ray",)  # options whose value may be left out; then it is empty
 
 
 def application() -> typer.Typer:
@@ -67,10 +68,13 @@ def _for_all(
 
 
 def _arguments(words: list[str]) -> list[str]:
-    """The words of a command with those that every command knows in front, wherever they were written."""
+    """The words of a command, those that every command knows in front, and every option with a value."""
     end = words.index("--") if "--" in words else len(words)
     first = [word for word in words[:end] if word in FOR_ALL]
-    return [*first, *(word for word in words[:end] if word not in FOR_ALL), *words[end:]]
+    rest = [word for word in words[:end] if word not in FOR_ALL]
+    followed = zip(rest, [*rest[1:], "--"], strict=True)
+    rest = [f"{word}=" if word in MAY_STAND_ALONE and then.startswith("-") else word for word, then in followed]
+    return [*first, *rest, *words[end:]]
 
 
 def main() -> None:

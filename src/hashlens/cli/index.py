@@ -44,6 +44,13 @@ def index(
         str | None,
         typer.Option(metavar="I/N", help="Index the Ith of N parts only, to be joined by hashlens merge."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help="Encode on a Ray cluster: this one, a running one, or all cores of this machine.",
+        ),
+    ] = None,
     remove: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Instead: take out all images of a source.")
     ] = None,
@@ -74,7 +81,7 @@ def index(
     from hashlens.models import HashModel
 
     catalogue = Catalogue.create(output, HashModel.load(model), images if adapt else None, device, engine, details)
-    changes = catalogue.update(images, device, progress_bar, chosen)
+    changes = catalogue.update(images, device, progress_bar, chosen, ray)
     log.info(
         f"{output}: {changes.added:,} added, {changes.changed:,} changed, {changes.removed:,} removed, "
         + (f"{changes.moved:,} moved, " if changes.moved else "")

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
+_share: int | None = None
+
 
 def available_threads() -> int:
     """Processors that this process may use.
@@ -19,9 +21,18 @@ def available_threads() -> int:
         >>> available_threads() >= 1
         True
     """
+    if _share is not None:
+        return _share
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def share_processors(count: int) -> None:
+    """Let this process use so many of the processors, from now on, as others have the rest."""
+    global _share
+    _share = count
+    _pool.cache_clear()
 
 
 @functools.cache

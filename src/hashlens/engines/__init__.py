@@ -8,6 +8,7 @@ from hashlens.engines.milvus import MilvusTable
 from hashlens.engines.npy_file import NpyFile
 from hashlens.engines.parquet_file import ParquetFile
 from hashlens.engines.postgresql import PostgresTable
+from hashlens.engines.ray_shards import RayShards
 from hashlens.engines.table import Rows, Table, opened_table
 
 register = ENGINES.register
@@ -20,6 +21,7 @@ __all__ = [
     "NpyFile",
     "ParquetFile",
     "PostgresTable",
+    "RayShards",
     "Rows",
     "SearchEngine",
     "Table",

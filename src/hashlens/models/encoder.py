@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,6 +65,20 @@ class Encoded:
     digests: list[bytes]
     skipped: list[Skipped]
     features: NDArray[np.float32] | None = None
+
+    @staticmethod
+    def joined(batches: Sequence[Encoded]) -> Encoded:
+        """Batches of one source, of which there is at least one, as one."""
+        features = [batch.features for batch in batches if batch.features is not None]
+        return Encoded(
+            np.concatenate([batch.items for batch in batches]),
+            np.concatenate([batch.continuous for batch in batches]),
+            np.concatenate([batch.codes for batch in batches]),
+            np.concatenate([batch.details for batch in batches]),
+            [digest for batch in batches for digest in batch.digests],
+            [one for batch in batches for one in batch.skipped],
+            np.concatenate(features) if features else None,
+        )
 
 
 class Encoder:
@@ -153,7 +167,9 @@ class Encoder:
         source = as_source(items)
         nothing = np.empty((0, self.bits), np.float32)
         no_features = np.empty((0, self._network.hidden_layers.in_features), np.float32)
-        found = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), as_details(nothing), [], [], no_features)]
+        found = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), as_details(nothing), [], [])]
+        if features:
+            found[0] = replace(found[0], features=no_features)
         with self._progress(description, len(source)) as advance:
             for batch in self.batches(source):
                 found.append(batch if features else replace(batch, features=None))
@@ -161,15 +177,7 @@ class Encoder:
         skipped = [one for batch in found for one in batch.skipped]
         if len(skipped) == len(source) > 0:
             raise BadInput(f"No image of {source.name} could be read; the first is {skipped[0]}.")
-        return Encoded(
-            np.concatenate([batch.items for batch in found]),
-            np.concatenate([batch.continuous for batch in found]),
-            np.concatenate([batch.codes for batch in found]),
-            np.concatenate([batch.details for batch in found]),
-            [digest for batch in found for digest in batch.digests],
-            skipped,
-            np.concatenate([batch.features for batch in found if batch.features is not None]) if features else None,
-        )
+        return Encoded.joined(found)
 
     def readable(self, items: Any) -> Encoded:
         """The same, but a :class:`SkippedImagesWarning` tells what could not be read."""
