@@ -57,9 +57,12 @@ def serving(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
         assert started.stderr is not None
         try:
-            said = started.stderr.readline()
-            found = re.search(r"http://\S+", said)
-            assert found, said + started.stderr.read()
-            yield started, found.group()
+            said = ""
+            for line in started.stderr:
+                said += line
+                if found := re.search(r"images of .* at (http://\S+)", line):
+                    yield started, found[1]
+                    return
+            raise AssertionError(said)
         finally:
             started.kill()

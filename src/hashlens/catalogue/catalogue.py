@@ -485,8 +485,8 @@ class Catalogue:
             device: to encode on, see :meth:`HashModel.encoder`.
             progress: tells how far it is, such as :func:`hashlens.progress_bar`; silent by default.
             part: hold this part of the source only, for :func:`hashlens.catalogue.merge`.
-            ray: encode on the Ray cluster at this address, or where it is empty on one that
-                :func:`hashlens.compute.ray_cluster.connected` finds or starts.
+            ray: encode on the Ray cluster at this address, see
+                :func:`hashlens.compute.ray_cluster.connected`.
 
         Raises:
             BadInput: the catalogue holds another part, or other images than a part; or there is no such cluster.

@@ -37,9 +37,29 @@ def serve(
             metavar="TABLE", help="Search in this table of hashlens copy, such as postgresql://…?table=T, instead."
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]", help="Serve on this Ray cluster, or on one of all cores of this machine."
+        ),
+    ] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Processes that answer, with --ray.")] = 1,
     device: EncodingDevice = None,
 ) -> None:
     """Search an index in the browser, and by REST."""
     from hashlens.service import serve
 
-    serve(index, host, port, token_file, hosts or (), origins or (), body_mib << 20, queue, device, engine)
+    serve(
+        index,
+        host,
+        port,
+        token_file,
+        hosts or (),
+        origins or (),
+        body_mib << 20,
+        queue,
+        device,
+        engine,
+        ray,
+        replicas,
+    )

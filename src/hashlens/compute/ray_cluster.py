@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import signal
 import socket
 import threading
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 
 from hashlens.errors import BadInput, first_line
 
+LOCAL = "local"  # Ray's name for a cluster of its own
 SECONDS_TO_CONNECT = 10
 
 
@@ -21,8 +23,8 @@ def connected(address: str = "") -> Iterator[None]:
     """Ray for the length of a block: what is connected already, the cluster at an address, or one of this machine.
 
     Args:
-        address: of a cluster, such as ``10.0.0.1:6379``; where it is empty, that in ``RAY_ADDRESS``, a cluster that
-            runs on this machine, or a new one of all its cores, which ends with the block.
+        address: of a cluster, such as ``10.0.0.1:6379``, or ``auto`` for one that this machine belongs to; where it
+            is empty, that in ``RAY_ADDRESS``, or a new one of all cores of this machine, which ends with the block.
 
     Raises:
         BadInput: Ray is not installed, there is no cluster at the address, or none of its nodes has a processor.
@@ -36,6 +38,7 @@ def connected(address: str = "") -> Iterator[None]:
         raise BadInput("ray is not installed; run: pip install 'hashlens[ray]'.")
     import ray
 
+    address = address or os.environ.get("RAY_ADDRESS", LOCAL)
     ours = not ray.is_initialized()
     on_term = signal.getsignal(signal.SIGTERM)
     if ours:
@@ -43,10 +46,9 @@ def connected(address: str = "") -> Iterator[None]:
             _check_answers(address)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # advice that is not for our users
-                ray.init(address or None, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
         except (OSError, RuntimeError, ValueError) as error:
-            where = f"at {address}" if address else "in RAY_ADDRESS"
-            raise BadInput(f"There is no Ray cluster {where} ({first_line(error)}).") from None
+            raise BadInput(f"There is no Ray cluster at {address} ({first_line(error)}).") from None
     try:
         if ray.cluster_resources().get("CPU", 0) < 1:
             raise BadInput("The Ray cluster has no processors to work with; add nodes with ray start --address.")

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from hashlens import engines
 from hashlens.catalogue import Catalogue
 from hashlens.errors import BadInput
 from hashlens.service.app import BODY_BYTES, WAITING, create_app
+from hashlens.service.on_ray import replicated, wait_for_signal
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHORTEST_TOKEN = 16
@@ -35,6 +37,8 @@ def serve(
     waiting: int = WAITING,
     device: str | None = None,
     engine: str | None = None,
+    ray: str | None = None,
+    replicas: int = 1,
 ) -> None:
     """Serve an index until SIGTERM or Ctrl-C; what is under way then is finished first.
 
@@ -45,6 +49,9 @@ def serve(
         hosts, origins, body_bytes, waiting, device: see :func:`hashlens.service.create_app`.
         engine: address of what is searched in place of the index's own codes, see
             :meth:`hashlens.Catalogue.searched_in`.
+        ray: serve on the Ray cluster at this address, see
+            :func:`hashlens.compute.ray_cluster.connected`.
+        replicas: processes that answer, on Ray.
 
     Raises:
         BadInput: there is no such index or engine, the address cannot be had, or it can be reached from elsewhere
@@ -67,22 +74,33 @@ file and name it with --token-file.
             "with --token-file."
         )
     token = None if token_file is None else read_token(token_file)
-    catalogue = Catalogue.open(index)
-    if engine is not None:
-        catalogue = catalogue.searched_in(engines.open(engine))
+    if replicas != 1 and ray is None:
+        raise BadInput("Several replicas are run on Ray; add --ray.")
+    images = len(Catalogue.open(index))
+
+    def build() -> FastAPI:
+        catalogue = Catalogue.open(index)
+        if engine is not None:
+            catalogue = catalogue.searched_in(engines.open(engine))
+        return create_app(catalogue, token, [host, *hosts], origins, body_bytes, waiting, device)
+
     with _listening(host, port) as listener:
-        app = create_app(catalogue, token, [host, *hosts], origins, body_bytes, waiting, device)
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False,
-            timeout_graceful_shutdown=SECONDS_TO_FINISH,
-        )  # fmt: skip
+        port = listener.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
-        log.info(
-            f"{len(catalogue):,} images of {catalogue.folder} at http://{name}:{listener.getsockname()[1]} "
-            "(Ctrl-C ends it)"
-        )
-        with _ending_quietly():
-            uvicorn.Server(config).run(sockets=[listener])
+        started = f"{images:,} images of {index} at http://{name}:{port} (Ctrl-C ends it)"
+        if ray is None:
+            app = build()
+            config = uvicorn.Config(
+                app, log_level="warning", access_log=False, server_header=False,
+                timeout_graceful_shutdown=SECONDS_TO_FINISH,
+            )  # fmt: skip
+            log.info(started)
+            with _ending_quietly():
+                uvicorn.Server(config).run(sockets=[listener])
+            return
+    with replicated(build, host, port, ray, replicas, waiting):
+        log.info(started)
+        wait_for_signal()
 
 
 def read_token(path: str | os.PathLike[str]) -> str:
