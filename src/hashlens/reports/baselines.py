@@ -86,7 +86,7 @@ def baseline_table(baselines: Mapping[str, Any]) -> FigureTable:
         (what, f"{baselines['bytes'][what]:,}", *(f"{found[name]:.4f}" for name in names))
         for what, found in baselines["figures"].items()
     ]
-    return FigureTable(("", "bytes", *names), tuple(rows), {"bytes": "that one image takes"})
+    return FigureTable(("ranked by", "bytes", *names), tuple(rows), {"bytes": "that one image takes"})
 
 
 def compare_with_baselines(
