@@ -19,7 +19,8 @@ mosaics: pictures of 128 pixels put together from one to four images of tinyimag
 set; 2,000 from the test split are queries, 13,000 from the train split the database, 5,000 of these for training.
 
 Classes are related by WordNet, which must be installed (Debian: wordnet-base). Images come from ../shared/data
-beside the repository; --folder names another folder that holds tinyimagenet100/train.parquet and test.parquet.
+beside the repository; --folder names another folder that holds tinyimagenet100/train.parquet and test.parquet,
+which tiny_imagenet.py makes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,19 +124,16 @@ def main() -> None:
     if options.hidden_layers:
         layers = [] if options.hidden_layers == "none" else [int(size) for size in options.hidden_layers.split(",")]
     methods = [name for name in options.methods if benchmark.taxonomy or not COMPARED[name].needs_distance]
-    header = " | ".join(f"{bits} bits" for bits in options.bits)
-    rows: dict[str, list[str]] = {}
+    rows: dict[int, list[list[str]]] = {bits: [] for bits in options.bits}
     for name in [COMPONENTS, *methods]:
         for bits in options.bits:
             method = PROJECTIONS["pca-signs"] if name == COMPONENTS else COMPARED[name]
             runs = [run(method, benchmark, bits, seed, layers, options) for seed in options.seeds]
             print(json.dumps({"method": name, "bits": bits, "runs": runs}), flush=True)
             for kind in runs[0]:
-                cell = " / ".join(_mean([results[kind][figure] for results in runs]) for figure in figures)
-                rows.setdefault(f"{name}{kind}", []).append(cell)
-    print(f"\n{' / '.join(figures)}, mean of seeds {options.seeds}")
-    print(f"| method | {header} |\n| --- |{' --- |' * len(options.bits)}")
-    print("\n".join(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()))
+                found = [_mean([results[kind][figure] for results in runs]) for figure in figures]
+                rows[bits].append([f"{name}{kind}", *found])
+    print_table("method", figures, rows, options.seeds)
 
 
 def run(
@@ -181,7 +180,7 @@ def sides_of(benchmark: Benchmark, seed: int, options: argparse.Namespace) -> tu
 def compare_unlabelled(benchmark: Benchmark, options: argparse.Namespace) -> None:
     """precision@10, mAP@100 and mAP over all of methods without labels, and of cosines of the float features."""
     figures = ("precision@10", "mAP@100", "mAP@all")
-    cells: dict[str, list[str]] = {name: [] for name in PROJECTIONS}
+    rows: dict[int, list[list[str]]] = {bits: [] for bits in UNLABELLED_BITS}
     for name, method in PROJECTIONS.items():
         for bits in UNLABELLED_BITS:
             runs = []
@@ -190,17 +189,22 @@ def compare_unlabelled(benchmark: Benchmark, options: argparse.Namespace) -> Non
                 model = hl.fit(train, method, bits, seed=seed)
                 sides = model.encode(queries), queries.labels, model.encode(database), database.labels
                 runs.append(hl.evaluate(*sides, at=(10, 100, None), bits=bits))
-            cells[name].append(" / ".join(_mean([one[figure] for one in runs]) for figure in figures))
-            print(name, bits, cells[name][-1], flush=True)
+            rows[bits].append([name, *(_mean([one[figure] for one in runs]) for figure in figures)])
+            print(bits, *rows[bits][-1], flush=True)
     by_cosine = [cosine_figures(*sides_of(benchmark, seed, options)[1:]) for seed in options.seeds]
-    print(f"\n{' / '.join(figures)}, mean of seeds {options.seeds}")
-    print(f"| codes | {' | '.join(f'{bits} bits' for bits in UNLABELLED_BITS)} |")
-    print(f"| --- |{' --- |' * len(UNLABELLED_BITS)}")
-    print("\n".join(f"| {name} | {' | '.join(row)} |" for name, row in cells.items()))
-    print(
-        "cosines of the float features:",
-        " / ".join(_mean([one[figure] for one in by_cosine]) for figure in figures),
-    )
+    print_table("codes", figures, rows, options.seeds)
+    print(f"|  | cosines | {' | '.join(_mean([one[figure] for one in by_cosine]) for figure in figures)} |")
+
+
+def print_table(
+    what: str, figures: Sequence[str], rows: Mapping[int, Sequence[Sequence[str]]], seeds: list[int]
+) -> None:
+    """Of each code length one row for each method, so that what is compared stands in one column."""
+    print(f"\nMean of seeds {seeds}\n| bits | {what} | {' | '.join(figures)} |")
+    print(f"| --- | --- |{' --- |' * len(figures)}")
+    for bits, own in rows.items():
+        for row in own:
+            print(f"| {bits} | {' | '.join(row)} |")
 
 
 def cosine_figures(queries: Source, database: Source) -> dict[str, float]:
