@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
@@ -808,39 +807,3 @@ def test_training_that_was_interrupted_before_an_epoch_ended_starts_again(
     model = fit_and_discard(images, **resumable(weights, checkpoints=folder))
     assert model.fingerprint() == uninterrupted.fingerprint()
     assert not folder.exists()
-
-
-# Several processes
-
-DATA_PARALLEL = """
-import json, os, sys
-
-import numpy as np
-
-from hashlens.training import discard_checkpoints, fit
-
-if __name__ == "__main__":
-    options = json.loads(sys.argv[2])
-    model = fit(sys.argv[1], devices=2, **options)
-    discard_checkpoints(options["checkpoints"])
-    rank = os.environ.get("LOCAL_RANK", "0")
-    np.savez(f"rank{rank}.npz", codes=model.continuous_codes(sys.argv[1]), training=json.dumps(model.training))
-"""
-
-
-def test_two_processes_train_one_model(images: Path, weights: Path, tmp_path: Path) -> None:
-    changes = {"epochs": 2, "batch_size": 64, "validation": 0.5, "checkpoints": str(tmp_path / "unfinished")}
-    options = resumable(weights, **changes)
-    del options["method"]
-    status, output = run_script(DATA_PARALLEL, tmp_path, str(images), json.dumps(options))
-    assert status == 0, output
-    with np.load(tmp_path / "rank0.npz") as first, np.load(tmp_path / "rank1.npz") as second:
-        codes: NDArray = first["codes"]
-        training = json.loads(str(first["training"]))
-        np.testing.assert_array_equal(codes, second["codes"])
-        assert json.loads(str(second["training"])) == training
-    assert codes.shape == (40, 16)
-    assert np.isfinite(codes).all()
-    assert [entry["epoch"] for entry in training["history"]] == [1, 2]
-    assert training["images"] == training["held_out"] == 20
-    assert not (tmp_path / "unfinished").exists()

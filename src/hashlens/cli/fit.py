@@ -20,6 +20,7 @@ from hashlens.cli.arguments import (
 )
 from hashlens.cli.messages import log
 from hashlens.cli.verbs import VERBS
+from hashlens.compute.processes import is_first_process
 from hashlens.progress import progress_bar
 
 
@@ -95,7 +96,7 @@ def fit(
     ] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Train with the paper's settings, not ours.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Instead of the method's.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Instead of the method's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Of all devices, instead of the method's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the method's.")] = None,
     hidden_layers: Annotated[
         str | None,
@@ -134,7 +135,7 @@ def fit(
     ] = None,
     seed: int = 0,
     device: TrainingDevice = None,
-    devices: Annotated[int, typer.Option(help="GPUs to share end-to-end training.")] = 1,
+    devices: Annotated[int, typer.Option(help="GPUs of this machine to share end-to-end training.")] = 1,
     adapt: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="Then fit the batch norm to these images; no labels needed."),
@@ -204,6 +205,8 @@ def fit(
         item_vectors=vectors,
         progress=progress_bar,
     )
+    if not is_first_process():
+        return
     model.save(output)
     discard_checkpoints(checkpoints)
     log.info(f"Saved {output}: {model.training_summary}.")

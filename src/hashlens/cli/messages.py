@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 from datetime import datetime
 
+from hashlens.compute.processes import is_first_process
 from hashlens.files import as_shown
 
 log = logging.getLogger("hashlens")
@@ -40,9 +40,8 @@ def speak_plainly(quiet: bool = False, verbose: bool = False) -> None:
         quiet: only warnings.
         verbose: also what is of interest when something goes wrong, and the time of each message.
     """
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
-    log.setLevel(level if first else logging.ERROR)
+    log.setLevel(level if is_first_process() else logging.ERROR)
     log.handlers = [_PlainHandler(verbose)]
     log.propagate = False
     warnings.showwarning = lambda message, *_args, **_kwargs: log.warning("%s", message)

@@ -18,7 +18,7 @@ class TrainingSettings:
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images per step.
+        batch_size: images per step, of all devices together.
         learning_rate: of the hash layer.
         weight_decay: L2 penalty, added to the gradient.
         schedule: ``"step"`` divides the rate by ten after 80 % of the training; ``"two-steps"`` after 40 % and

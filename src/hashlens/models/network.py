@@ -186,10 +186,14 @@ class HashNetwork(nn.Module):
         """(B, 3, S, S) uint8 → (B, K); (B, D) features where there is no backbone."""
         if self.backbone is None:
             return self.codes_of(pixels)
-        codes = self.codes_of(self.backbone(pixels))
+        codes = self.codes_of(self.features_of(pixels))
         if not self.mirrored or self.training:
             return codes
-        return (codes + self.codes_of(self.backbone(pixels.flip(3)))) / 2
+        return (codes + self.codes_of(self.features_of(pixels.flip(3)))) / 2
+
+    def features_of(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) uint8 → (B, D); (B, D) features are passed on where there is no backbone."""
+        return pixels if self.backbone is None else self.backbone(pixels)
 
     def codes_of(self, features: Tensor) -> Tensor:
         """(B, D) features of the backbone → (B, K) continuous codes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ from hashlens.backbones import Backbone, extract_features
 from hashlens.methods import TrainingSettings
 from hashlens.methods.settings import Augmentation
 from hashlens.progress import Progress
-from hashlens.sources import Source
+from hashlens.sources import Skipped, Source
 from hashlens.sources.reading import find_unreadable, tell_skipped
 from hashlens.training.datasets import PixelDataset
 from hashlens.training.division import divide
 from hashlens.training.items import TrainingItems, usable_items
 from hashlens.training.options import FitOptions
-from hashlens.training.processors import processors
+from hashlens.training.processors import processors, shared_out
 from hashlens.training.targets import Targets
 
 MOST_WORKERS = 8
@@ -86,10 +86,15 @@ def image_items(
         BadInput: too few images can be read and have a target, or none of some class.
     """
     chosen, usable = usable_items(source, targets, options.seed)
-    skipped = find_unreadable(chosen, progress)
+    fabric = processors(device, options.devices, mixed=settings.mixed_precision)
+
+    def unreadable(items: NDArray[np.int64]) -> list[Skipped]:
+        found = find_unreadable(chosen.select(items), progress)
+        return [replace(one, item=int(items[one.item])) for one in found]
+
+    skipped = [one for found in shared_out(fabric, len(chosen), unreadable) for one in found]
     tell_skipped(skipped)
     items = np.delete(usable, [one.item for one in skipped])
-    fabric = processors(device, options.devices, mixed=settings.mixed_precision)
 
     def features() -> NDArray[np.float32]:
         return extract_features(source.select(items), backbone, fabric.device, progress=progress).values

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from hashlens.backbones import Backbone, extract_features
+from hashlens.backbones import Backbone, Features, extract_features
+from hashlens.backbones.views import PLAIN
 from hashlens.compute.devices import encoding_device
 from hashlens.compute.threads import torch_threads
 from hashlens.errors import BadInput
@@ -22,8 +24,11 @@ from hashlens.training.datasets import FeatureDataset, keep_batch
 from hashlens.training.division import divide
 from hashlens.training.items import TrainingItems, usable_items
 from hashlens.training.options import FitOptions
-from hashlens.training.processors import processors
+from hashlens.training.processors import processors, shared_out
 from hashlens.training.targets import Targets
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,8 @@ def frozen_items(
         BadInput: too few items can be read and have a target, or none of some class.
     """
     chosen, usable = usable_items(source, targets, options.seed)
-    features = extract_features(chosen, backbone, encoding_device(options.device), progress=progress)
+    fabric = processors(device)
+    features = _extracted(fabric, chosen, backbone, options, progress)
     tell_skipped(features.skipped)
     items = usable[features.items]
     division = divide(source, targets, items, lambda: features.values, options, most_held_out)
@@ -88,20 +94,55 @@ def frozen_items(
         backbone=backbone,
         dimension=values.shape[1],
         seed=options.seed,
-        fabric=processors(device),
+        fabric=fabric,
         values=values,
-        others=_other_views(source.select(items[division.kept[division.training]]), backbone, options, progress),
+        others=_other_views(
+            fabric, source.select(items[division.kept[division.training]]), backbone, options, progress
+        ),
+    )
+
+
+def _extracted(
+    fabric: Fabric,
+    source: Source,
+    backbone: Backbone | None,
+    options: FitOptions,
+    progress: Progress,
+    views: Sequence[int] = (PLAIN,),
+    description: str = "Reading images",
+) -> Features:
+    """Features of a source, of which each process reads its share."""
+
+    def of_share(items: NDArray[np.int64]) -> Features:
+        share = source if fabric.world_size == 1 else source.select(items)
+        found = extract_features(
+            share, backbone, encoding_device(options.device), True, progress, views, description
+        )
+        return replace(
+            found,
+            items=items[found.items],
+            skipped=[replace(one, item=int(items[one.item])) for one in found.skipped],
+        )
+
+    parts = shared_out(fabric, len(source), of_share)
+    if len(parts) == 1:
+        return parts[0]
+    return Features(
+        np.concatenate([part.items for part in parts]),
+        np.concatenate([part.views for part in parts]),
+        [digest for part in parts for digest in part.digests],
+        [one for part in parts for one in part.skipped],
     )
 
 
 def _other_views(
-    images: Source, backbone: Backbone | None, options: FitOptions, progress: Progress
+    fabric: Fabric, images: Source, backbone: Backbone | None, options: FitOptions, progress: Progress
 ) -> NDArray[np.float32]:
     """(n, V − 1, D) features of the views of these images but the first."""
     if options.views == 1 or backbone is None:
         return np.empty((len(images), 0, 0), np.float32)
-    where, numbers = encoding_device(options.device), range(1, options.views)
-    found = extract_features(images, backbone, where, progress=progress, views=numbers, description="Other views")
+    numbers = range(1, options.views)
+    found = _extracted(fabric, images, backbone, options, progress, numbers, "Other views")
     if found.skipped:
         raise BadInput(f"{found.skipped[0]}, though it could be read a moment ago; give the same command again.")
     return found.views

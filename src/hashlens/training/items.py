@@ -66,13 +66,17 @@ class TrainingItems(ABC):
     def training_batches(self, order: ShuffleByEpoch, batch_size: int) -> DataLoader:
         """Batches of this process's share of the items to train on, augmented where they are images.
 
+        Args:
+            batch_size: of the batches of all processes together.
+
         Raises:
             BadInput: there are too few items to share.
         """
-        batch = min(batch_size, len(order))
-        if batch < 2:
+        batch = min(batch_size // self.fabric.world_size, len(order))
+        if batch * self.fabric.world_size < 2 or not batch:
             raise BadInput(
-                f"{len(self.training)} training images are too few to share among {self.fabric.world_size} devices."
+                f"{len(self.training)} training images in batches of {batch_size} are too few for "
+                f"{self.fabric.world_size} devices."
             )
         return self._loader(self.training, True, batch_size=batch, drop_last=True, sampler=order)
 

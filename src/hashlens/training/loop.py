@@ -22,6 +22,7 @@ from hashlens.progress import Progress, silence
 from hashlens.training.checkpoints import Checkpoint
 from hashlens.training.datasets import ShuffleByEpoch, seed_for
 from hashlens.training.items import TrainingItems
+from hashlens.training.processors import of_all
 from hashlens.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -62,15 +63,22 @@ class Record:
 
 
 class NetworkLoss(nn.Module):
-    """Network and objective as one module: both may learn, and processes share the gradients of both."""
+    """Network and objective as one module: both may learn, and processes share the gradients of both.
 
-    def __init__(self, network: HashNetwork, objective: nn.Module) -> None:
+    A backbone sees the batch of its own process. What follows it, batch norm and the objective among it, sees the
+    batches of all of them in every process, so that a training is the same however many share it.
+    """
+
+    def __init__(self, network: HashNetwork, objective: nn.Module, fabric: Fabric) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
+        self._fabric = fabric
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        return self.objective(self.network(inputs), targets)
+        features = self.network.features_of(inputs)
+        whole, all_targets = of_all(self._fabric, features), of_all(self._fabric, targets)
+        return self.objective(self.network.codes_of(whole), all_targets)
 
 
 def train(
@@ -93,15 +101,15 @@ def train(
     Raises:
         BadInput: the training diverges, or the checkpoint is of another one.
     """
-    saved = checkpoint.read() if checkpoint else None
     fabric = items.fabric
-    fabric.launch()
+    saved = checkpoint.read() if checkpoint and fabric.is_global_zero else None
+    saved = fabric.broadcast(saved)  # the others may not see the disk
     order = ShuffleByEpoch(len(items.training), items.seed, fabric.global_rank, fabric.world_size)
     batches = items.training_batches(order, settings.batch_size)
     share = _equal_share(len(items.held_out), fabric)
     held_out = items.batches(items.held_out[share])
     _set_momentum(network, settings.batch_norm_momentum, len(batches))
-    both = NetworkLoss(network, objective)
+    both = NetworkLoss(network, objective, fabric)
     model, optimizer = fabric.setup(both, _optimizer(network, objective, settings))
     rates, factor = [group["lr"] for group in optimizer.param_groups], SCHEDULES[settings.schedule]
     steps = settings.epochs * len(batches)
@@ -175,19 +183,10 @@ def _score(
     with torch.inference_mode(), fabric.autocast():
         found = [(places, network(fabric.to_device(inputs)).float()) for inputs, _targets, places in batches]
     numbers = torch.from_numpy(share).to(fabric.device)[torch.cat([places for places, _ in found])]
-    numbers, codes = _of_all(fabric, numbers), _of_all(fabric, torch.cat([codes for _, codes in found]))
+    numbers, codes = of_all(fabric, numbers), of_all(fabric, torch.cat([codes for _, codes in found]))
     once, first = np.unique(numbers.cpu().numpy(), return_index=True)
     packed = pack(codes.cpu().numpy()[first], network.hash_layer.threshold)
     return validation.score(packed, once, codes.shape[1])
-
-
-def _of_all(fabric: Fabric, tensor: Tensor) -> Tensor:
-    """The tensors of all processes in one, (ranks · n, …) from (n, …)."""
-    if fabric.world_size == 1:
-        return tensor
-    parts = [torch.empty_like(tensor) for _ in range(fabric.world_size)]
-    torch.distributed.all_gather(parts, tensor)
-    return torch.cat(parts)
 
 
 def _set_momentum(network: HashNetwork, momentum: float | None, steps: int) -> None:
