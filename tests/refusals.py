@@ -10,7 +10,7 @@ import pytest
 from hashlens.engines import SearchEngine
 from hashlens.errors import BadInput
 
-BASELINES = ("dpsh", "dsh", "hashnet", "dtsh", "greedyhash", "jmlh", "dpn")
+BASELINES = ("dpsh", "dsh", "hashnet", "dtsh", "greedyhash", "jmlh", "sdhc", "dpn")
 CROSS_ENTROPIES = ("cross-entropy", "cross-entropy-batch-norm", "cross-entropy-bi-half")
 # Methods that cannot be trained by the settings of a paper.
 UNPUBLISHED = ("shrewd", "hashlens", "hashlens-taxonomy", *BASELINES, *CROSS_ENTROPIES)

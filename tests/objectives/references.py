@@ -339,6 +339,19 @@ def _jmlh(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module
     return class_loss(found, targets) + 0.1 * math.fsum(divergences) / len(divergences)
 
 
+def sdhc(codes: Codes, of_items: Codes, targets: Tensor, quantization: float, variance: float) -> float:
+    labelled = [code for code, labels in zip(codes, label_sets_of(targets), strict=True) if labels]
+    rounding = math.fsum(away_from_signs(code) / len(code) for code in labelled) / len(labelled)
+    trace = math.fsum(value * value for code in labelled for value in code) / len(codes[0])
+    return class_loss(of_items, targets) + quantization * rounding - variance * trace / 2
+
+
+def _sdhc(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
+    linear = objective.linear
+    found = logits(codes.tolist(), linear.weight.tolist(), linear.bias.tolist())  # type: ignore[union-attr,operator]
+    return sdhc(codes.tolist(), found, targets, 0.001, 0.001)
+
+
 def _dpn(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module) -> float:
     assert problem.codebook is not None
     items = [one for one in zip(codes.tolist(), label_sets_of(targets), strict=True) if one[1]]
@@ -375,4 +388,5 @@ REFERENCES: dict[str, Reference] = {
     "hashnet": _hashnet,
     "jmlh": _jmlh,
     "learned-cosine-softmax": _learned_cosine_softmax,
+    "sdhc": _sdhc,
 }

@@ -19,6 +19,7 @@ from hashlens.objectives import (
     DSH,
     DTSH,
     JMLH,
+    SDHC,
     CosineSoftmax,
     GreedyHash,
     HashNet,
@@ -86,10 +87,19 @@ def test_balanced_cross_entropy_of_label_sets() -> None:
     assert plain(codes, targets).item() == pytest.approx(wanted, rel=1e-12)
 
 
+@BOTH
+def test_sdhc_of_both_signs(targets: Tensor) -> None:
+    torch.manual_seed(0)
+    objective, codes = SDHC(CLASSES, BITS, 0.4, 0.3).double(), codes_for(targets).tanh()
+    found = references.logits(codes.tolist(), objective.linear.weight.tolist(), objective.linear.bias.tolist())
+    wanted = references.sdhc(codes.tolist(), found, targets, 0.4, 0.3)
+    assert objective(codes, targets).item() == pytest.approx(wanted, rel=1e-12)
+
+
 def objectives() -> list[nn.Module]:
     torch.manual_seed(0)
     made = [DPSH(), DSH(BITS), HashNet(BITS), DTSH(BITS), DPN(bernoulli(CLASSES, BITS))]
-    return [*made, LearnedCosineSoftmax(CLASSES, BITS).double()]
+    return [*made, LearnedCosineSoftmax(CLASSES, BITS).double(), SDHC(CLASSES, BITS, 0.4, 0.3).double()]
 
 
 @pytest.mark.parametrize("number", range(len(objectives())))
@@ -179,6 +189,9 @@ def test_the_bi_half_layer_halves_every_bit(count: int) -> None:
         (lambda: GreedyHash(3, 8, penalty_power=0), "power"),
         (lambda: JMLH(1, 8), "two"),
         (lambda: JMLH(3, 8, divergence_weight=-1), "divergence"),
+        (lambda: SDHC(1, 8), "two"),
+        (lambda: SDHC(3, 8, quantization_weight=-1), "quantization weight"),
+        (lambda: SDHC(3, 8, variance_weight=-1), "variance weight"),
         (lambda: DPN(bernoulli(3, 8), margin=0), "margin"),
         (lambda: LearnedCosineSoftmax(1, 8), "two"),
         (lambda: LearnedCosineSoftmax(3, 8, margin_kind="tan"), "margin kind"),  # type: ignore[arg-type]

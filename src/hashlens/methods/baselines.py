@@ -39,6 +39,12 @@ JMLH = Combination(
     hash_layer="sigmoid",
     published="We do not know all training settings of JMLH's paper; train without them.",
 )
+SDHC = Combination(
+    objective="sdhc",
+    hash_layer="tanh",
+    published="SDH-C is known from a program, whose training settings belong to no paper of its own; train without "
+    "them.",
+)
 DPN = Combination(
     objective="dpn",
     hash_layer="linear",

@@ -31,6 +31,7 @@ from hashlens.objectives.objective import (
     register,
 )
 from hashlens.objectives.problem import Problem
+from hashlens.objectives.sdhc import SDHC
 from hashlens.objectives.weighted_sum import WeightedSum
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "DTSH",
     "JMLH",
     "OBJECTIVES",
+    "SDHC",
     "CentralSimilarity",
     "Classification",
     "CosineSoftmax",
