@@ -279,6 +279,28 @@ def test_paper_settings_of_shc_are_those_of_the_paper(finetune: bool) -> None:
     assert method.describe()["centres"] == "shc"
 
 
+@pytest.mark.parametrize("name", ["csq", "csq-hadamard"])
+@pytest.mark.parametrize("finetune", [False, True])
+def test_paper_settings_of_csq_are_those_of_its_program(name: str, finetune: bool) -> None:
+    settings = get_method(name).settings(finetune=finetune, paper=True)
+    assert (settings.epochs, settings.batch_size, settings.optimizer) == (90, 64, "adam")
+    assert (settings.learning_rate, settings.backbone_rate, settings.weight_decay) == (1e-3, 0.01, 0)
+    assert (settings.augmentation, settings.hidden_layers, settings.hash_layer_deviation) == ("crop", (), None)
+    assert not settings.mixed_precision
+    assert [rate_at(settings, epoch) for epoch in range(90)] == pytest.approx(
+        [1e-3 * 0.7 ** (epoch // 10) for epoch in range(90)]
+    )
+    layer = HASH_LAYERS[settings.hash_layer or ""](20, 16)
+    kinds = [type(part).__name__ for part in layer.hidden]  # type: ignore[union-attr]
+    assert kinds == ["Linear", "ReLU", "Dropout", "Linear", "ReLU"]
+    assert [tuple(weights.shape) for weights in layer.parameters() if weights.ndim == 2] == [
+        (16, 20),
+        (20, 20),
+        (20, 20),
+    ]
+    assert layer.hidden[2].p == 0.5  # type: ignore[index,union-attr]
+
+
 def rate_at(settings: TrainingSettings, epoch: int) -> float:
     """At the start of an epoch, from 0."""
     return settings.learning_rate * SCHEDULES[settings.schedule](epoch / settings.epochs)

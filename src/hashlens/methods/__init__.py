@@ -5,7 +5,7 @@ hash layer and centres, under ``register(name)``.
 """
 
 from hashlens.methods.bi_half import BiHalf
-from hashlens.methods.central_similarity import CentralSimilarityHashing
+from hashlens.methods.central_similarity import CSQ, CentralSimilarityHashing
 from hashlens.methods.combination import Combination
 from hashlens.methods.hashlens import HashLens
 from hashlens.methods.itq import ITQ
@@ -20,6 +20,7 @@ from hashlens.methods.settings import OPTIMIZERS, SCHEDULES, Recipe, TrainingSet
 from hashlens.methods.shrewd import SHREWD
 
 __all__ = [
+    "CSQ",
     "ITQ",
     "METHODS",
     "OPTIMIZERS",

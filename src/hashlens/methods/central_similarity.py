@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from numpy.typing import ArrayLike
 from torch import nn
 
 from hashlens.methods.method import CentreMethod
@@ -28,6 +29,19 @@ SHC = TrainingSettings(  # section 4.1
     mixed_precision=False,
 )
 PAPER = Recipe(frozen=SHC, end_to_end=SHC)
+OF_CSQ = TrainingSettings(  # docs/recipes.md has the source of each value
+    90,
+    64,
+    1e-3,
+    0.0,
+    "ninths",
+    backbone_rate=0.01,
+    batch_norm_momentum=0.1,
+    augmentation="crop",
+    mixed_precision=False,
+    hash_layer="csq",
+)
+PAPER_OF_CSQ = Recipe(frozen=OF_CSQ, end_to_end=OF_CSQ)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,3 +68,18 @@ class CentralSimilarityHashing(CentreMethod):
 
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
         return (PAPER if paper else OURS).settings(finetune)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CSQ(CentralSimilarityHashing):
+    """The same with the training settings of CSQ's program for ``paper=True``.
+
+    Example:
+        >>> CSQ().settings(finetune=True, paper=True).hash_layer
+        'csq'
+    """
+
+    centres: str | ArrayLike | None = "csq"
+
+    def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
+        return (PAPER_OF_CSQ if paper else OURS).settings(finetune)

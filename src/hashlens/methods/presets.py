@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlens.errors import BadInput
 from hashlens.methods import baselines
-from hashlens.methods.central_similarity import CentralSimilarityHashing
+from hashlens.methods.central_similarity import CSQ, CentralSimilarityHashing
 from hashlens.methods.hashlens import HashLens
 from hashlens.methods.method import SEMANTIC, Method
 from hashlens.methods.orthohash import OrthoHash
@@ -21,8 +21,8 @@ register("hashlens")(HashLens())
 register("hashlens-taxonomy")(HashLens(similarity="confusion", taxonomy_weight=0.2, crowding=3.0))
 register("orthohash")(OrthoHash())
 register("orthoarc")(OrthoHash(margin_kind="arc"))
-register("csq")(CentralSimilarityHashing(centres="csq"))
-register("csq-hadamard")(CentralSimilarityHashing(centres="hadamard"))
+register("csq")(CSQ())
+register("csq-hadamard")(CSQ(centres="hadamard"))
 register("mds")(CentralSimilarityHashing(centres="mds"))
 register("mds-best-known")(CentralSimilarityHashing(centres="maximum-distance"))
 register("shc")(CentralSimilarityHashing(centres="shc"))

@@ -88,6 +88,23 @@ class LateTanhHashLayer(TanhHashLayer):
         return self.linear(features) if self.training else super().forward(features)
 
 
+class CSQHashLayer(LateTanhHashLayer):
+    """The same behind two layers as wide as the features, as CSQ's program has it (``network.py``)."""
+
+    def __init__(self, dimension: int, bits: int) -> None:
+        super().__init__(dimension, bits)
+        self.hidden = nn.Sequential(
+            nn.Linear(dimension, dimension),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(dimension, dimension),
+            nn.ReLU(),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(self.hidden(features))
+
+
 class SigmoidHashLayer(HashLayer):
     """With bias, then sigmoid: codes in (0, 1) (SHREWD).
 
@@ -119,6 +136,7 @@ HASH_LAYERS: dict[str, Callable[[int, int], HashLayer]] = {
     "bi-half": BiHalfHashLayer,
     "tanh": TanhHashLayer,
     "late-tanh": LateTanhHashLayer,
+    "csq": CSQHashLayer,
     "sigmoid": SigmoidHashLayer,
     "projection": ProjectionHashLayer,
 }

@@ -220,7 +220,7 @@ def fit_with(
         checkpoint = Checkpoint(folder, identity)
     validation = _validation(items, chosen, class_distance)
     mirrored = options.mirror and items.backbone is not None
-    hash_layer = chosen.hash_layer_for(problem)
+    hash_layer = settings.hash_layer or chosen.hash_layer_for(problem)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = _network(items, hash_layer, bits, settings)
