@@ -50,7 +50,7 @@ def make_model(
             nn.init.uniform_(module.weight, 0.5, 2)
             nn.init.normal_(module.bias, 0, 0.1)
         elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight)
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)  # or many layers would multiply rounding
     method = {"name": "OrthoHash", "parameters": {"margin": 0.2}}
     return HashModel(network, bits, layer, method, ("ant", "bée", "蛇"))
 
