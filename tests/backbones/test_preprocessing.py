@@ -31,6 +31,17 @@ def test_a_square_of_the_right_size_is_not_changed() -> None:
     np.testing.assert_array_equal(Preprocessing(48, *HALVES)(Image.fromarray(pixels)).permute(1, 2, 0), pixels)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (97, 64), (50, 333)])
+def test_the_middle_of_a_wider_image(size: tuple[int, int]) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8))
+    wider = Preprocessing(28, *HALVES).of_wider()
+    assert (wider.resized, Preprocessing(224, *HALVES).of_wider().resized) == (32, 256)
+    whole = image.resize(tuple(32 * side // min(size) for side in size), Image.Resampling.BICUBIC)
+    left, top = (round((side - 28) / 2) for side in whole.size)
+    found = wider(image).permute(1, 2, 0)
+    np.testing.assert_array_equal(found, np.array(whole.crop((left, top, left + 28, top + 28))))
+
+
 @pytest.mark.parametrize("upright", [True, False])
 def test_a_line_of_millions_of_pixels_is_not_blown_up(upright: bool) -> None:
     long = (1 << 31) // 128  # resized as a whole it would have more rows or columns than Pillow can count

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -573,6 +574,28 @@ def test_the_backbone_is_trained_end_to_end_on_demand(images: Path, tmp_path: Pa
     assert codes.shape == (40, 2)
     model.save(tmp_path / "model")
     np.testing.assert_array_equal(HashModel.load(tmp_path / "model").encode(images), codes)
+
+
+@pytest.mark.parametrize(("method", "shorter"), [("csq", 37), ("orthohash", None)])
+def test_by_the_paper_codes_are_of_the_middle_of_a_wider_image_where_training_crops(
+    images: Path, weights: Path, tmp_path: Path, method: str, shorter: int | None
+) -> None:
+    model = fit(
+        images, method, bits=16, paper=True, finetune=True, epochs=1, image_size=32, backbone="lcnet_035",
+        weights=weights, device="cpu",
+    )  # fmt: skip
+    assert model.backbone is not None
+    assert model.backbone.preprocessing.shorter_side == shorter  # small images, as CIFAR-10's, are not cropped
+    codes = model.continuous_codes(images)
+    model.save(tmp_path / "model")
+    loaded = HashModel.load(tmp_path / "model")
+    assert loaded.backbone is not None
+    assert loaded.backbone.preprocessing == model.backbone.preprocessing
+    assert loaded.backbone.fingerprint() == model.backbone.fingerprint()
+    np.testing.assert_array_equal(loaded.continuous_codes(images), codes)
+    other = replace(model.backbone.preprocessing, shorter_side=40)
+    loaded.backbone.preprocessing = other
+    assert not np.array_equal(loaded.continuous_codes(images), codes)
 
 
 # Interruption

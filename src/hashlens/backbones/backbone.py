@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,9 +52,14 @@ EMBEDDED = {
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes the network's input: shorter side to ``image_size``, centre square, normalised.
+    """How an image becomes the network's input: resized, middle square of ``image_size``, normalised.
 
     Of an image that is many times longer than wide only the middle is resized, so that none takes much memory.
+
+    Attributes:
+        image_size: side of the square.
+        mean, std: of what the network was trained with.
+        shorter_side: what that of an image is resized to; ``None`` for ``image_size``, so that all of it is seen.
 
     Example:
         >>> prepare = Preprocessing(image_size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -66,6 +71,16 @@ class Preprocessing:
     image_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    shorter_side: int | None = field(default=None, repr=False)  # without it fingerprints are those of before
+
+    @property
+    def resized(self) -> int:
+        """What the shorter side of an image is resized to."""
+        return self.shorter_side or self.image_size
+
+    def of_wider(self) -> Preprocessing:
+        """The same of images an eighth wider than the square that is cut out, such as 224 of 256 pixels."""
+        return replace(self, shorter_side=round(self.image_size * 8 / 7))
 
     def __call__(self, image: Image.Image) -> Tensor:
         """RGB image → (3, S, S) uint8; the network normalises, so that a quarter of the bytes travel."""
@@ -78,7 +93,7 @@ class Preprocessing:
         side = self.image_size
         # Only the square would be enough, but its pixels would differ by rounding from those that anyone gets who
         # resizes and crops images for an exported model.
-        width, height = (side * length // min(width, height) for length in (width, height))
+        width, height = (self.resized * length // min(width, height) for length in (width, height))
         resized = image.resize((width, height), Image.Resampling.BICUBIC)
         left, top = round((width - side) / 2), round((height - side) / 2)
         square = resized.crop((left, top, left + side, top + side))
@@ -121,10 +136,13 @@ class Backbone(nn.Module):
 
     def fingerprint(self) -> str:
         """A hash of architecture, weights and preprocessing: equal exactly where features are computed equally."""
-        version = weights_version(self.network)
+        version = weights_version(self.network), self.preprocessing.shorter_side
         if self._fingerprint is None or self._fingerprint[0] != version:
             # Architectures may differ in padding or activations alone, which leave no trace in the weights.
-            digest = hashlib.sha256(f"{_architecture(self.name)} {self.preprocessing!r}".encode())
+            told = f"{_architecture(self.name)} {self.preprocessing!r}"
+            if self.preprocessing.shorter_side is not None:
+                told += f" {self.preprocessing.shorter_side}"
+            digest = hashlib.sha256(told.encode())
             for name, tensor in self.network.state_dict().items():
                 digest.update(name.encode())
                 digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -143,7 +161,9 @@ class Backbone(nn.Module):
             BadInput: timm does not know the architecture.
         """
         given = config["preprocessing"]
-        preprocessing = Preprocessing(given["image_size"], tuple(given["mean"]), tuple(given["std"]))
+        preprocessing = Preprocessing(
+            given["image_size"], tuple(given["mean"]), tuple(given["std"]), given.get("shorter_side")
+        )
         network = _create(config["name"], preprocessing.image_size)
         return cls(config["name"], network, preprocessing, _dimension(network, preprocessing.image_size))
 

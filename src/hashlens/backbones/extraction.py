@@ -257,7 +257,7 @@ class FeatureExtractor:
     def _decoded_size(self) -> int:
         """Of the shorter side, at least; crops show a part of it at the same size."""
         assert self.backbone is not None
-        size = self.backbone.preprocessing.image_size
+        size = self.backbone.preprocessing.resized
         return size if max(self._views) <= MIRRORED else 2 * size
 
     def _start(self, numbers: range, loaded: list[_Loaded], asked: int) -> _Running:

@@ -141,14 +141,15 @@ def _metadata(model: HashModel) -> dict[str, str]:
     if model.backbone is None:
         facts["feature_dimension"] = model.feature_dimension
     else:
-        size = model.backbone.preprocessing.image_size
+        size, resized = model.backbone.preprocessing.image_size, model.backbone.preprocessing.resized
         facts |= {
             "backbone": model.backbone.name,
             "image_size": size,
+            "shorter_side": resized,
             "interpolation": "bicubic",
             "preprocessing": (
                 "Turn the image as its EXIF data says and make it RGB, transparent parts white. "
-                f"Resize it, bicubic and antialiased as Pillow does, until its shorter side has {size} pixels. "
+                f"Resize it, bicubic and antialiased as Pillow does, until its shorter side has {resized} pixels. "
                 f"Cut out the middle {size} x {size}. Pass the bytes, channels first; the graph normalises them."
             ),
         }

@@ -40,7 +40,7 @@ def augmented(image: Image.Image, augmentation: Augmentation, preprocessing: Pre
         crop = v2.RandomResizedCrop(side, scale=ZOOM[augmentation], interpolation=v2.InterpolationMode.BICUBIC)
         return v2.functional.pil_to_tensor(v2.RandomHorizontalFlip()(crop(image)))
     if augmentation == "crop":
-        wider = Preprocessing(round(side * 8 / 7), preprocessing.mean, preprocessing.std)  # 256 for 224
+        wider = Preprocessing(preprocessing.of_wider().resized, preprocessing.mean, preprocessing.std)
         return v2.RandomHorizontalFlip()(v2.RandomCrop(side)(wider(image)))
     if augmentation == "colour":
         change = v2.Compose([v2.RandomHorizontalFlip(), v2.ColorJitter(brightness=COLOUR, contrast=COLOUR)])

@@ -76,11 +76,10 @@ class PixelDataset(Dataset):
 
     def __getitem__(self, number: int) -> Batch:
         item = number % len(self)
-        size = self._preprocessing.image_size
         if self._augmentation is None:
-            pixels = self._preprocessing(self._source.image(item, size))
+            pixels = self._preprocessing(self._source.image(item, self._preprocessing.resized))
         else:
-            image = self._source.image(item, 2 * size)
+            image = self._source.image(item, 2 * self._preprocessing.image_size)
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed_for(self._seed, number))
                 pixels = augmented(image, self._augmentation, self._preprocessing)

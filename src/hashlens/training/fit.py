@@ -40,6 +40,7 @@ log = logging.getLogger("hashlens")
 BITS = 64  # where none are asked for and items have labels
 LEAST_STEPS = 16  # an epoch, where the method's batch size would make fewer
 SMALLEST_BATCH = 32
+CROPPED = ("crop", "resized-crop")  # augmentations whose papers encode the middle of a wider image
 OF_IMAGES = ("backbone", "weights", "image_size", "mirror")  # options without effect on given features
 
 WITHOUT_LABELS = (
@@ -307,6 +308,8 @@ def _items(
         return frozen_items(source, targets, None, device, options, most, progress)
     backbone = load_backbone(options.backbone, options.weights, options.image_size)
     if end_to_end is not None:
+        if options.paper and end_to_end.augmentation in CROPPED:
+            backbone.preprocessing = backbone.preprocessing.of_wider()
         return image_items(source, targets, backbone, device, options, end_to_end, most, progress)
     return frozen_items(source, targets, backbone, device, options, most, progress)
 
