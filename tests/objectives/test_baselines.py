@@ -24,6 +24,7 @@ from hashlens.objectives import (
     GreedyHash,
     HashNet,
     LearnedCosineSoftmax,
+    Problem,
 )
 from objectives import references
 from objectives.references import label_sets_of
@@ -93,6 +94,14 @@ def test_sdhc_of_both_signs(targets: Tensor) -> None:
     objective, codes = SDHC(CLASSES, BITS, 0.4, 0.3).double(), codes_for(targets).tanh()
     found = references.logits(codes.tolist(), objective.linear.weight.tolist(), objective.linear.bias.tolist())
     wanted = references.sdhc(codes.tolist(), found, targets, 0.4, 0.3)
+    assert objective(codes, targets).item() == pytest.approx(wanted, rel=1e-12)
+
+
+@BOTH
+def test_greedyhash_of_both_signs(targets: Tensor) -> None:
+    torch.manual_seed(0)
+    objective, codes = GreedyHash(CLASSES, BITS).double(), codes_for(targets)
+    wanted = references.REFERENCES["greedyhash"](codes, targets, Problem(BITS, CLASSES), objective)
     assert objective(codes, targets).item() == pytest.approx(wanted, rel=1e-12)
 
 
