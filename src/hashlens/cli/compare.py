@@ -116,37 +116,41 @@ def compare(
     from hashlens.reports import compare
     from hashlens.training import FitOptions
 
-    found = compare(
-        source,
-        _words(methods),
-        output,
-        bits=_numbers(bits, "code length"),
-        seeds=_numbers(seeds, "seed"),
-        hidden_layers=[layer_sizes(text) for text in hidden_layers] if hidden_layers else (None,),
-        queries=queries,
-        database=database,
-        queries_per_class=queries_per_class,
-        train_per_class=train_per_class,
-        exclude_training=exclude_training,
-        unseen_classes=unseen_classes,
-        leave_one_out=leave_one_out,
-        at=depths(at) if at else None,
-        taxonomy=with_senses(taxonomy, senses),
-        figures=_words(figures) if figures else None,
-        baseline=baseline,
-        options=FitOptions(
-            backbone=backbone,
-            weights=weights,
-            image_size=image_size,
-            finetune=finetune,
-            paper=paper,
-            epochs=epochs,
-            feature_dropout=feature_dropout,
-            validation=validation,
-            device=device,
-        ),
-        progress=progress_bar,
-    )
+    try:
+        found = compare(
+            source,
+            _words(methods),
+            output,
+            bits=_numbers(bits, "code length"),
+            seeds=_numbers(seeds, "seed"),
+            hidden_layers=[layer_sizes(text) for text in hidden_layers] if hidden_layers else (None,),
+            queries=queries,
+            database=database,
+            queries_per_class=queries_per_class,
+            train_per_class=train_per_class,
+            exclude_training=exclude_training,
+            unseen_classes=unseen_classes,
+            leave_one_out=leave_one_out,
+            at=depths(at) if at else None,
+            taxonomy=with_senses(taxonomy, senses),
+            figures=_words(figures) if figures else None,
+            baseline=baseline,
+            options=FitOptions(
+                backbone=backbone,
+                weights=weights,
+                image_size=image_size,
+                finetune=finetune,
+                paper=paper,
+                epochs=epochs,
+                feature_dropout=feature_dropout,
+                validation=validation,
+                device=device,
+            ),
+            progress=progress_bar,
+        )
+    except KeyboardInterrupt:
+        log.warning("Interrupted: what is done is kept in %s, and the same command goes on from there.", output)
+        raise
     print_compared(found.tables(), found.sentences)
     log.info("Wrote %s as .csv, .md and .tex, and plots beside them.", output / "table")
 
