@@ -17,6 +17,7 @@ import torch
 import hashlens as hl
 from hashlens.compute.processes import Started, started_by_cluster
 
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SCRIPT = """
 import json, os, sys
 import numpy as np
@@ -36,6 +37,27 @@ if __name__ == "__main__":
         with open(f"{number}-of-{rank}.json", "w") as file:
             json.dump(found, file)
         np.save(f"{number}-of-{rank}.npy", model.continuous_codes(source))
+"""
+GRADIENTS = """
+import sys
+import torch
+from torch import nn
+from hashlens.objectives import make_objective, Problem
+from hashlens.training.loop import NetworkLoss
+from hashlens.training.processors import processors
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features_of, self.codes_of = nn.Linear(5, 7), nn.Sequential(nn.Linear(7, 16), nn.BatchNorm1d(16))
+
+fabric = processors(torch.device("cpu"))
+torch.manual_seed(0)
+both = NetworkLoss(Network(), make_objective("dpsh", Problem(bits=16, classes=3)), fabric)
+x, y = torch.randn(12, 5), torch.arange(12) % 3
+model, _ = fabric.setup(both, torch.optim.Adam(both.parameters()))
+fabric.backward(model(*(whole[fabric.global_rank :: fabric.world_size] for whole in (x, y))))
+torch.save([one.grad for one in both.parameters()], f"{sys.argv[1]}-{fabric.global_rank}.pt")
 """
 SMALL = {"bits": 16, "backbone": "lcnet_035", "weights": "weights.pth", "image_size": 32, "finetune": True,
          "epochs": 3, "batch_size": 16, "learning_rate": 1e-4, "validation": 0.2}  # fmt: skip
@@ -88,8 +110,7 @@ def alone(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def together(folder: Path) -> Path:
-    starting = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    run(folder, folder / "together", starting)
+    run(folder, folder / "together", TORCHRUN)
     return folder / "together"
 
 
@@ -112,11 +133,24 @@ def test_two_processes_learn_what_one_learns(number: int, alone: Path, together:
     assert np.isfinite(codes[0]).all()
 
 
+def test_their_gradients_are_those_of_the_whole_batch(tmp_path: Path) -> None:
+    (tmp_path / "gradients.py").write_text(GRADIENTS, encoding="utf-8")
+    for name, starting in (("alone", [sys.executable]), ("together", TORCHRUN)):
+        done = subprocess.run(
+            [*starting, "gradients.py", name], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+    for rank in (0, 1):
+        found, expected = (torch.load(tmp_path / f"{name}.pt") for name in (f"together-{rank}", "alone-0"))
+        assert len(found) == len(expected) == 6
+        for mine, whole in zip(found, expected, strict=True):
+            torch.testing.assert_close(mine, whole)
+
+
 def test_the_command_writes_one_model(folder: Path) -> None:
-    starting = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words = ["-m", "hashlens", "fit", "images", "-o", "model", "--bits", "16", "--image-size", "32", "--finetune",
              "--backbone", "lcnet_035", "--weights", "weights.pth", "--epochs", "1", "--device", "cpu"]  # fmt: skip
-    done = subprocess.run([*starting, *words], cwd=folder, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run([*TORCHRUN, *words], cwd=folder, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stderr.count("Saved model") == 1 and not (folder / "model" / "checkpoints").exists()
     assert hl.HashModel.load(folder / "model").bits == 16
