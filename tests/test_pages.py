@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import hashlens as hl
 from hashlens.cli import application
+from ray_nodes import nodes
 from test_rooms import LEVELS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,6 +71,17 @@ def test_codes_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random
     names = run(blocks("indexes.md")[1], {"hl": hl, **given})
     assert len(names["index"]) == 100
     assert not {0, 1} & set(names["ids"].ravel().tolist())
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("index")
+def test_shards_are_searched() -> None:
+    nodes()
+    stored = hl.Catalogue.open("index").engine()
+    codes = stored.codes(stored.ids[:5])
+    names = run(blocks("scale.md")[0], {"hl": hl, "np": np, "codes": codes})
+    for found, expected in zip((names["distances"], names["ids"]), stored.search(codes, 10), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_methods_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
