@@ -22,6 +22,9 @@ from hashlens.service.on_ray import replicated, wait_for_signal
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHORTEST_TOKEN = 16
 SECONDS_TO_FINISH = 30  # for requests under way when the service is told to stop
+# A connection without requests. Longer than clients and proxies keep one (5 to 60 seconds), so that it is they who
+# close it, and never the service in the moment in which a request arrives.
+SECONDS_KEPT = 75
 
 log = logging.getLogger("hashlens")
 
@@ -92,7 +95,7 @@ file and name it with --token-file.
             app = build()
             config = uvicorn.Config(
                 app, log_level="warning", access_log=False, server_header=False,
-                timeout_graceful_shutdown=SECONDS_TO_FINISH,
+                timeout_graceful_shutdown=SECONDS_TO_FINISH, timeout_keep_alive=SECONDS_KEPT,
             )  # fmt: skip
             log.info(started)
             with _ending_quietly():
