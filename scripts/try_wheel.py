@@ -60,7 +60,6 @@ def main() -> None:
         run(python, "-c", PHOTOGRAPHS, cwd=home)
         for words in (
             "fit photos -o larger --backbone efficientnet_lite2 --epochs 1 --image-size 32 --bits 16 --device cpu",
-            "index larger photos -o of-photos",
             f"copy index lancedb://{home}/codes",
         ):
             run(hashlens, *words.split(), cwd=home)

@@ -76,6 +76,9 @@ def search(
     else:
         for answer, ties in zip(answers, found.ties, strict=True):
             print_results(answer)
+            distances = [hit["distance"] for hit in answer["results"]]
+            if distances != sorted(distances):
+                print("Near distances are put in order by what rounding lost; --no-rescore goes by distance alone.")
             if ties.sentence:
                 print(ties.sentence)
     tell_skipped(found.skipped)
