@@ -220,7 +220,7 @@ def test_names_do_nothing(open_page: Callable[..., Page], address: str, catalogu
     assert page.evaluate("document.title !== 'owned'")
 
 
-def test_errors_are_told_and_the_page_goes_on(open_page: Callable[..., Page], address: str) -> None:
+def test_errors_are_told_and_the_page_goes_on(open_page: Callable[..., Page], address: str, tmp_path: Path) -> None:
     page = open_page()
     page.goto(f"{address}/?id=999999")
     expect(page.locator("#failure")).to_contain_text("There is no image with the id 999999")
@@ -228,7 +228,9 @@ def test_errors_are_told_and_the_page_goes_on(open_page: Callable[..., Page], ad
     for name, content in (("notes.txt", b"buy milk"), ("empty.png", b""), ("cut.png", png()[:50])):
         page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": content})
         expect(page.locator("#failure")).to_contain_text("The image cannot be used")
-    page.set_input_files("#file", {"name": "big.png", "mimeType": "image/png", "buffer": bytes(34 << 20)})
+    with (tmp_path / "big.png").open("wb") as big:
+        big.truncate(34 << 20)
+    page.set_input_files("#file", tmp_path / "big.png")
     expect(page.locator("#failure")).to_contain_text("34 MiB; 32 are allowed")
     page.evaluate(
         "() => { const data = new DataTransfer(); data.setData('text/plain', 'https://x.org/a.png');"

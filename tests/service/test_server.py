@@ -49,6 +49,7 @@ def test_it_serves_follows_updates_and_stops(make_index: MakeIndex, tmp_path: Pa
                     failed.append(response.text)
                 else:
                     sizes.add(len(response.json()["results"]))
+                time.sleep(0.01)  # the indexer is to get on beside it
 
     with serving(catalogue.folder, "--port", 0, "--device", "cpu") as (started, address):
         assert httpx.get(f"{address}/health").json()["images"] == 30
