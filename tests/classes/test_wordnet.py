@@ -98,6 +98,10 @@ def test_homonyms_by_the_company_they_keep() -> None:
         ),
         # A bus is beside the vehicles, and a car that is called so among them.
         (["vehicles/bus", "vehicles/car"], ["bus.n.01", "car.n.01"]),
+        (
+            [f"n{offset('fish')}/trout", "food.n.01/trout", "n99999999/cat"],
+            ["trout.n.02", "trout.n.01", "cat.n.01"],
+        ),
         (["machines/maple tree", "machines/ankle boot"], ["maple.n.02", "boot.n.01"]),
     ],
 )

@@ -229,7 +229,10 @@ def _folders(class_names: Sequence[str]) -> list[list[str]]:
 
 def _folder_meanings(nouns: WordNetNouns, folder: str) -> list[list[str]]:
     """What the name of a folder may mean, as offsets: its words first, then the ends of these, which say less."""
-    name = re.sub(r"[\s_\d]+$", "", folder.rpartition("/")[2])
+    name = folder.rpartition("/")[2]
+    if (exact := _offset(nouns, name)) is not None:
+        return [[exact]]
+    name = re.sub(r"[\s_\d]+$", "", name)
     found: list[list[str]] = []
     for words in re.split(r"[\s_-]+(?:and|or)[\s_-]+|\s*[&,+]\s*", name):
         parts = re.split(r"[\s_-]+", words)
@@ -242,8 +245,7 @@ def _folder_meanings(nouns: WordNetNouns, folder: str) -> list[list[str]]:
 
 def _group_or_kind(nouns: WordNetNouns, words: str) -> list[str]:
     """The likely meanings of words and, where they mean a group, its members."""
-    exact = nouns.offset_of(words)
-    offsets = [exact] if exact else nouns.senses(words)
+    offsets = nouns.senses(words)
     members = [member for offset in offsets for member in nouns.synset(offset).members]
     return [*_plausible(nouns, offsets), *members]
 
