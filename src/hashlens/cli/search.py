@@ -74,9 +74,9 @@ def search(
     if as_json:
         print_json(answers)
     else:
-        for answer, ties in zip(answers, found.ties, strict=True):
+        for answer, (_, hits), ties in zip(answers, found.answers, found.ties, strict=True):
             print_results(answer)
-            distances = [hit["distance"] for hit in answer["results"]]
+            distances = [hit.distance for hit in hits]
             if distances != sorted(distances):
                 print("Near distances are put in order by what rounding lost; --no-rescore goes by distance alone.")
             if ties.sentence:
