@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from copies import BITS, assert_same, features, opened
+from copies import BITS, assert_same, features, opened, run
 
 import hashlens as hl
 from hashlens.catalogue import Catalogue, copy_to, search_table
-from hashlens.cli import main
 from hashlens.engines import Rows
 from hashlens.errors import BadInput
 from refusals import is_one_sentence
@@ -74,16 +73,6 @@ def test_the_command_copies_and_says_what_is_found(
     assert capsys.readouterr().out == "recall@10 of 60 images, against exact search: 1.0000\n"
     assert_same(opened(path), catalogue)
     assert run("copy", catalogue.folder, tmp_path / "codes") == 2
-
-
-def run(*arguments: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["hashlens", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
 
 
 def test_what_cannot_be_copied_to_is_refused_and_stays(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
-from test_merging import content
+from copies import content, write_digits
 
 import hashlens as hl
 from hashlens.catalogue import Catalogue, ray_encoding
@@ -31,14 +31,7 @@ def cluster() -> str:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, digits = tmp_path_factory.mktemp("photos"), hl.open_source("digits")
-    for number in range(IMAGES):
-        path = folder / f"class {number % 3}" / f"{number:03}.png"
-        path.parent.mkdir(exist_ok=True)
-        digits.image(number).save(path)
-    for name in ("004", "007", "040"):
-        (folder / "class 1" / f"{name}.png").write_bytes(b"no image")
-    return folder
+    return write_digits(tmp_path_factory.mktemp("photos"), IMAGES, damaged=[4, 7, 40])
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +46,15 @@ def whole(model: hl.HashModel, photos: Path, tmp_path_factory: pytest.TempPathFa
     return made
 
 
+@pytest.fixture
+def made(model: hl.HashModel, tmp_path: Path) -> Catalogue:
+    return Catalogue.create(tmp_path / "index", model)
+
+
 def test_it_makes_the_index_that_one_process_makes(
-    whole: Catalogue,
-    model: hl.HashModel,
-    photos: Path,
-    cluster: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    whole: Catalogue, made: Catalogue, photos: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_encoding, "ITEMS", 8)
-    made = Catalogue.create(tmp_path / "index", model)
     source = hl.open_source(photos)
     changes = made.update(source, "cpu", ray=cluster)
     assert (changes.added, len(changes.skipped)) == (IMAGES - 3, 3)
@@ -85,12 +77,7 @@ def test_features_are_encoded_too(cluster: str, tmp_path: Path) -> None:
 
 
 def test_a_killed_driver_is_started_again_and_only_missing_parts_are_encoded(
-    whole: Catalogue,
-    model: hl.HashModel,
-    photos: Path,
-    cluster: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    whole: Catalogue, made: Catalogue, photos: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_encoding, "ITEMS", 4)
     script = (
@@ -108,7 +95,6 @@ def test_a_killed_driver_is_started_again_and_only_missing_parts_are_encoded(
         "index_ = hl.Catalogue.open(index)\n"
         "index_.update(hl.open_source(source), 'cpu', ray=address)\n"
     )
-    made = Catalogue.create(tmp_path / "index", model)
     words = [sys.executable, "-c", script, str(made.folder), str(photos), cluster]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None and driver.stdout.readline() == "ready\n"
@@ -131,15 +117,10 @@ def test_a_killed_driver_is_started_again_and_only_missing_parts_are_encoded(
 
 
 def test_another_worker_takes_the_place_of_a_killed_one(
-    whole: Catalogue,
-    model: hl.HashModel,
-    photos: Path,
-    cluster: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    whole: Catalogue, made: Catalogue, photos: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_encoding, "ITEMS", 8)
-    encode, killed = ray_encoding._encode, tmp_path / "killed"
+    encode, killed = ray_encoding._encode, made.folder.with_name("killed")
 
     def dies_once(*arguments: object) -> None:
         try:
@@ -150,48 +131,39 @@ def test_another_worker_takes_the_place_of_a_killed_one(
             os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(ray_encoding, "_encode", dies_once)
-    made = Catalogue.create(tmp_path / "index", model)
     made.update(hl.open_source(photos), "cpu", ray=cluster)
     assert killed.exists() and content(made.folder) == content(whole.folder)
 
-    def always_dies(*_: object) -> None:
+
+def test_an_image_that_kills_every_worker_is_told(
+    made: Catalogue, photos: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(ray_encoding, "_encode", always_dies)
+    monkeypatch.setattr(ray_encoding, "_encode", dies)
     monkeypatch.setattr(ray_encoding, "RETRIES", 0)
-    other = Catalogue.create(tmp_path / "other", model)
     with pytest.raises(BadInput, match="workers died of it") as error:
-        other.update(hl.open_source(photos), "cpu", ray=cluster)
-    assert is_one_sentence(error) and len(other) == 0
+        made.update(hl.open_source(photos), "cpu", ray=cluster)
+    assert is_one_sentence(error) and len(made) == 0
 
 
-def test_a_damaged_part_is_encoded_again(
-    whole: Catalogue,
-    model: hl.HashModel,
-    photos: Path,
-    cluster: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ray_encoding, "ITEMS", 100)
-    made, source = Catalogue.create(tmp_path / "index", model), hl.open_source(photos)
-    with made.model().encoder("cpu") as encode:
-        part = Encoded.joined(list(encode.batches(source)))
+def test_a_damaged_part_is_as_good_as_none(model: hl.HashModel, photos: Path, tmp_path: Path) -> None:
+    with model.encoder("cpu") as encode:
+        part = Encoded.joined(list(encode.batches(hl.open_source(photos))))
     path = tmp_path / "part.safetensors"
     ray_encoding._write(path, part)
     assert ray_encoding._read(path) is not None
-    content_of_part = path.read_bytes()
-    for place in range(0, len(content_of_part), 41):
-        changed = content_of_part[place] ^ 4
-        path.write_bytes(content_of_part[:place] + bytes([changed]) + content_of_part[place + 1 :])
+    written = path.read_bytes()
+    for place in range(0, len(written), 41):
+        path.write_bytes(written[:place] + bytes([written[place] ^ 4]) + written[place + 1 :])
         assert ray_encoding._read(path) is None
     assert ray_encoding._read(tmp_path / "nowhere") is None
 
 
 def test_what_cannot_be_spread_is_refused_in_a_sentence(
-    model: hl.HashModel, photos: Path, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Catalogue, photos: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Catalogue.create(tmp_path / "index", model)
     source = hl.open_source(photos)
     with monkeypatch.context() as patch:
         patch.setattr(ray, "is_initialized", lambda: False)  # as in a process of its own
