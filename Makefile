@@ -16,7 +16,7 @@ demo: $(VENV)/.installed
 	$(BIN)/hashlens demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 campaign: $(VENV)/.installed
 	HASHLENS_CAMPAIGN_SECONDS=$$(($(SECONDS) / 5)) $(BIN)/python -m pytest tests/campaigns -m campaign -s

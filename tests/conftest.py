@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -10,6 +11,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from hypothesis import settings
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Several processes test at once, so each of them computes on one thread."""
+    if hasattr(config, "workerinput"):
+        os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay in one process, as do those that need one server, of which there can be one."""
+    for item in items:
+        server = next((name for name in ("milvus", "ray") if item.get_closest_marker(name)), None)
+        item.add_marker(pytest.mark.xdist_group(server or item.path.name))
 
 
 @pytest.fixture(scope="session", autouse=True)
