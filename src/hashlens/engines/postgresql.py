@@ -34,6 +34,14 @@ CONNECTIONS = 8
 SECONDS_TO_CONNECT = 10
 ROWS_AT_ONCE = 10_000
 EF_SEARCH, LARGEST_EF_SEARCH = 200, 1000
+GRAPH_BYTES, LARGEST_GRAPH_MIB = 640, 2048  # of HNSW, a row and in all, while it is made
+
+# In PostgreSQL's 64 MiB the graph of a million rows has no room, and is made on the disk, many times as slowly.
+# Several workers would take their room from shared memory, of which containers have little.
+_ROOM_FOR_GRAPH = """
+SELECT set_config('maintenance_work_mem', least(%s * count(*) / 1048576 + 64, %s) || 'MB', true),
+    set_config('max_parallel_maintenance_workers', '0', true) FROM {table}
+"""
 
 
 class PostgresTable(ServedTable):
@@ -147,8 +155,9 @@ class PostgresTable(ServedTable):
             schema, table = _parts(self._name)
             index = sql.Identifier(*schema, f"{table}_hnsw")
             exists = "SELECT to_regclass(%s) IS NOT NULL"
-            with self._connected() as server:
+            with self._connected() as server, server.transaction():
                 if not _one(server, exists, index.as_string(server)):
+                    server.execute(self._sql(_ROOM_FOR_GRAPH), [GRAPH_BYTES, LARGEST_GRAPH_MIB])
                     statement = "CREATE INDEX {index} ON {table} USING hnsw (code bit_hamming_ops)"
                     server.execute(self._sql(statement, index=sql.Identifier(f"{table}_hnsw")))
         super().flush()
