@@ -82,6 +82,10 @@ def test_shards_are_searched() -> None:
     names = run(blocks("scale.md")[0], {"hl": hl, "np": np, "codes": codes})
     for found, expected in zip((names["distances"], names["ids"]), stored.search(codes, 10), strict=True):
         np.testing.assert_array_equal(found, expected)
+    with hl.engines.open("ray:shards/*") as shards:
+        catalogue = hl.Catalogue.open("index")
+        found = catalogue.searched_in(shards).search(codes, 5, ["cat"])
+        assert found == catalogue.search(codes, 5, ["cat"]) and len(found[0]) == 5
 
 
 def test_methods_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,15 +93,15 @@ class RayShards(SearchEngine):
         try:
             _check_room(len(folders) * replicas * processors)
             self._shards = [_Shard(Path(folder), replicas, processors) for folder in folders]
-            facts = [shard.facts() for shard in self._shards]
-            self.bits = facts[0].bits
-            for shard, one in zip(self._shards, facts, strict=True):
+            extents = [shard.extent() for shard in self._shards]
+            self.bits = extents[0].bits
+            for shard, one in zip(self._shards, extents, strict=True):
                 if one.bits != self.bits:
                     raise BadInput(
                         f"{shard.folder} holds codes of {one.bits} bits, and {folders[0]} of {self.bits}."
                     )
-            self._size = sum(one.size for one in facts)
-            self._check_apart(facts)
+            self._size = sum(one.size for one in extents)
+            self._check_apart(extents)
         except BaseException:
             self.close()
             raise
@@ -171,7 +171,9 @@ class RayShards(SearchEngine):
             BadInput: a shard is missing.
         """
         numbers = np.asarray(ids, np.int64)
-        held, _ = self._collected([shard.ask("contains", numbers) for shard in self._shards])
+        held, missing = self._collected([shard.ask("contains", numbers) for shard in self._shards])
+        if missing:
+            raise _lost(missing)
         return np.logical_or.reduce(held)
 
     def add(self, codes: ArrayLike, ids: ArrayLike) -> NDArray[np.int64]:
@@ -211,17 +213,16 @@ class RayShards(SearchEngine):
             except _Lost:
                 missing.append(str(shard.folder))
         if missing and not (self._partial and answers):
-            raise BadInput(
-                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} lost and being started again; ask "
-                "again in a moment."
-            )
+            raise _lost(missing)
         return answers, missing
 
-    def _check_apart(self, facts: Sequence[Facts]) -> None:
+    def _check_apart(self, extents: Sequence[_Extent]) -> None:
         """Refuse shards that share an id, which is looked into where the ranges of their ids overlap."""
-        order = sorted((one for one in range(len(facts)) if facts[one].size), key=lambda one: facts[one].first)
+        order = sorted(
+            (one for one in range(len(extents)) if extents[one].size), key=lambda one: extents[one].first
+        )
         for before, after in itertools.combinations(order, 2):
-            if facts[after].first > facts[before].last:
+            if extents[after].first > extents[before].last:
                 continue
             shared = np.intersect1d(self._shards[before].ids(), self._shards[after].ids(), assume_unique=True)
             if len(shared):
@@ -231,7 +232,12 @@ class RayShards(SearchEngine):
                 )
 
 
-class Facts(NamedTuple):
+def _lost(folders: Sequence[str]) -> BadInput:
+    verb = "is" if len(folders) == 1 else "are"
+    return BadInput(f"{' and '.join(folders)} {verb} lost and being started again; ask again in a moment.")
+
+
+class _Extent(NamedTuple):
     """Code length, number of codes, and the smallest and largest id of a shard."""
 
     bits: int
@@ -255,7 +261,7 @@ class _Asked:
 
     def answer(self, seconds: float | None = None) -> Any:
         import ray
-        from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+        from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
         while True:
             try:
@@ -264,15 +270,9 @@ class _Asked:
                 if isinstance(error.cause, BadInput):
                     raise BadInput(str(error.cause)) from None
                 raise
-            except GetTimeoutError:
-                raise _Lost from None
-            except RayActorError as error:
-                cause = getattr(error, "cause", None)
-                if not self._others:
-                    raise _Lost(str(error)) from cause
             except RayError as error:
-                if not self._others:
-                    raise _Lost(str(error)) from None
+                if not self._others or isinstance(error, GetTimeoutError):
+                    raise _Lost(first_line(error)) from None
             self._pending = getattr(self._others.pop(0), self._method).remote(*self._arguments)
 
 
@@ -292,18 +292,18 @@ class _Shard:
         first = next(self._turns)
         return _Asked([*self._actors[first:], *self._actors[:first]], method, arguments)
 
-    def facts(self) -> Facts:
+    def extent(self) -> _Extent:
         """What every actor says when it has opened the folder.
 
         Raises:
             BadInput: one could not.
         """
-        found = [_Asked([actor], "facts", ()) for actor in self._actors]
+        found = [_Asked([actor], "extent", ()) for actor in self._actors]
         try:
-            facts, *_ = [one.answer(SECONDS_TO_OPEN) for one in found]
+            extent, *_ = [one.answer(SECONDS_TO_OPEN) for one in found]
         except _Lost as error:
             raise BadInput(f"{self.folder} cannot be opened on the cluster ({first_line(error)}).") from None
-        return facts
+        return extent
 
     def ids(self) -> NDArray[np.int64]:
         return self.ask("ids").answer()
@@ -328,9 +328,9 @@ class _Searching:
             self._opened = HammingIndex.open(self._folder)
         return self._opened
 
-    def facts(self) -> Facts:
+    def extent(self) -> _Extent:
         ids = self.ids()
-        return Facts(self._index().bits, len(ids), *((int(ids.min()), int(ids.max())) if len(ids) else (0, 0)))
+        return _Extent(self._index().bits, len(ids), *((int(ids.min()), int(ids.max())) if len(ids) else (0, 0)))
 
     def ids(self) -> NDArray[np.int64]:
         return self._index().ids
