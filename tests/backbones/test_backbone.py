@@ -19,7 +19,7 @@ from timm.data import ImageNetInfo
 from torch import Tensor, nn
 
 from hashlens.backbones import Backbone, Preprocessing, load_backbone
-from hashlens.backbones.backbone import EMBEDDED, embedded_weights, read_weights
+from hashlens.backbones.backbone import EMBEDDED, _load_into, embedded_weights, read_weights
 from hashlens.errors import BadInput
 
 SMALL = "test_efficientnet"  # timm's own test architecture, a few hundred kilobytes
@@ -236,3 +236,22 @@ def test_an_unknown_backbone_is_refused_with_names_that_look_like_it() -> None:
 def test_a_tiny_image_size_is_refused(image_size: int) -> None:
     with pytest.raises(BadInput, match="too small"):
         load_backbone(image_size=image_size)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "test_vit2", "vit_base_patch16_siglip_224"])
+def test_weights_of_a_transformer_serve_images_of_another_size(name: str, tmp_path: Path) -> None:
+    """As timm itself brings them to another size; class tokens and registers keep their places."""
+    options = {"num_classes": 0, "depth": 1}
+    torch.manual_seed(0)
+    network = timm.create_model(name, **options)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    size = 3 * network.patch_embed.patch_size[0]
+    network.set_input_size((size, size))
+    other = timm.create_model(name, img_size=size, **options)
+    weights = torch.load(tmp_path / "weights.pth")
+    _load_into(other, weights, "weights.pth", name)
+    images = torch.randn(2, 3, size, size)
+    with torch.inference_mode():
+        torch.testing.assert_close(other.eval()(images), network.eval()(images))
+    with pytest.raises(BadInput, match="pos_embed"):
+        _load_into(other, {**weights, "pos_embed": weights["pos_embed"][:, :-1]}, "weights.pth", name)

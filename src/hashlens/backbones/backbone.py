@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -328,6 +329,21 @@ def _check_name(name: str) -> None:
         raise BadInput(f"timm knows no backbone '{name}'{hint}.")
 
 
+def _with_places_for(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Weights of a transformer that was trained at another image size, whose patches lie on another grid."""
+    places, own = weights.get("pos_embed"), getattr(network, "pos_embed", None)
+    if places is None or own is None or places.shape == own.shape or places.shape[::2] != own.shape[::2]:
+        return weights
+    from timm.layers import resample_abs_pos_embed
+
+    tokens = 0 if getattr(network, "no_embed_class", False) else getattr(network, "num_prefix_tokens", 0)
+    if math.isqrt(places.shape[1] - tokens) ** 2 != places.shape[1] - tokens:
+        return weights  # of no square image; they will not fit
+    patches: Any = network.patch_embed
+    resampled = resample_abs_pos_embed(places, list(patches.grid_size), num_prefix_tokens=tokens)
+    return {**weights, "pos_embed": resampled}
+
+
 def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
     timm = _timm()
     _check_name(name)
@@ -349,6 +365,7 @@ def _create(name: str, image_size: int, download: bool = False) -> nn.Module:
 
 def _load_into(network: nn.Module, weights: Mapping[str, Tensor], where: str, name: str) -> None:
     wanted = network.state_dict()
+    weights = _with_places_for(network, weights)
     fitting = {key: value for key, value in weights.items() if key in wanted and value.shape == wanted[key].shape}
     missing = [key for key in wanted if key not in fitting and not key.endswith("num_batches_tracked")]
     if missing:
