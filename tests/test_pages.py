@@ -73,6 +73,17 @@ def test_codes_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random
     assert not {0, 1} & set(names["ids"].ravel().tolist())
 
 
+def test_codes_are_found_by_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random: np.random.Generator
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    codes = random.integers(0, 256, (3, 8), np.uint8)
+    paths = ["a.jpg", "b.jpg", "c.jpg"]
+    names = run(blocks("indexes.md")[2], {"hl": hl, "codes": codes, "queries": codes, "paths": paths})
+    assert names["keys"].tolist() in ([["b.jpg", "c.jpg"]], [["c.jpg", "b.jpg"]])
+    assert hl.KeyedIndex.open("keyed").keys == ["a.jpg", "c.jpg"]
+
+
 @pytest.mark.ray
 @pytest.mark.usefixtures("index")
 def test_shards_are_searched() -> None:

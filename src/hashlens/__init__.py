@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hashlens import centres, classes, cli, codes, engines, methods, metrics, objectives, service, sources
     from hashlens.catalogue import Catalogue
-    from hashlens.engines import HammingIndex
+    from hashlens.engines import HammingIndex, KeyedIndex
     from hashlens.errors import BadInput
     from hashlens.metrics import evaluate
     from hashlens.models import HashModel
@@ -27,6 +27,7 @@ _HOMES = {
     "HammingIndex": "hashlens.engines",
     "HashEncoder": "hashlens.training.hash_encoder",
     "HashModel": "hashlens.models",
+    "KeyedIndex": "hashlens.engines",
     "compare": "hashlens.reports",
     "evaluate": "hashlens.metrics",
     "fit": "hashlens.training",
@@ -45,6 +46,7 @@ __all__ = [
     "HammingIndex",
     "HashEncoder",
     "HashModel",
+    "KeyedIndex",
     "centres",
     "classes",
     "cli",

@@ -2,7 +2,7 @@
 
 from hashlens.engines.engine import ENGINES, SearchEngine
 from hashlens.engines.engine import open_engine as open
-from hashlens.engines.hamming import HammingIndex
+from hashlens.engines.hamming import HammingIndex, KeyedIndex
 from hashlens.engines.lancedb import LanceTable
 from hashlens.engines.milvus import MilvusTable
 from hashlens.engines.npy_file import NpyFile
@@ -16,6 +16,7 @@ register = ENGINES.register
 __all__ = [
     "ENGINES",
     "HammingIndex",
+    "KeyedIndex",
     "LanceTable",
     "MilvusTable",
     "NpyFile",

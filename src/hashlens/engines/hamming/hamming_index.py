@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens.codes.packing import as_packed, bytes_per_code, check_bits
 from hashlens.codes.tiles import Queries
 from hashlens.engines.engine import ENGINES, Found, Ragged, SearchEngine
 from hashlens.engines.hamming.ids import at, find, listed
+from hashlens.engines.hamming.manifest import read_manifest, write_manifest
 from hashlens.engines.hamming.scan import merge
 from hashlens.engines.hamming.segments import (
     SEGMENT_BYTES,
@@ -28,12 +27,12 @@ from hashlens.engines.hamming.segments import (
     write_codes,
 )
 from hashlens.errors import BadInput
-from hashlens.files import write_json
+from hashlens.files import temporary_names
 
 FORMAT = "hashlens-hamming-index"
 VERSION = 2  # the first had neither checksums nor ids of the caller's choosing
 MANIFEST_FILE = "index.json"
-TEMPORARY_MANIFEST = re.compile(r"\.index\.json\.[a-z0-9_]{8}\.json")  # as a killed process leaves it
+TEMPORARY_MANIFEST = temporary_names(re.escape(MANIFEST_FILE), re.escape(".json"))  # as a killed process leaves it
 ROWS_AT_ONCE, PACKED_ROWS_AT_ONCE = 1 << 18, 1 << 22
 OPENING_ATTEMPTS = 3  # another process may replace files between reading the manifest and opening them
 
@@ -159,9 +158,8 @@ class HammingIndex(SearchEngine):
         segments = self._segments
         entries = [segment.save(path) for segment in segments]
         content = {"bits": self.bits, "next_id": self._next_id, "segments": entries}
-        state = _manifest_checksum(content)
-        write_json(path / MANIFEST_FILE, {"format": FORMAT, "version": VERSION, **content, "checksum": state})
-        self._folder, self._state = path, state
+        self._state = write_manifest(path / MANIFEST_FILE, FORMAT, VERSION, content)
+        self._folder = path
         for unused in _unused_files(path, {name for entry in entries for name in entry["files"].values()}):
             try:
                 unused.unlink(missing_ok=True)
@@ -653,25 +651,8 @@ def _unused_files(folder: Path, used: set[str]) -> list[Path]:
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST_FILE
-    if not path.is_file():
-        raise BadInput(f"There is no index at {folder}.")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is damaged ({error}).") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BadInput(f"{path} is not the manifest of a Hamming index.")
-    if manifest.get("version") not in (1, VERSION):
-        raise BadInput(
-            f"{folder} has format version {manifest.get('version')}; this HashLens reads up to {VERSION}."
-        )
-    if manifest["version"] == 1:
-        return _brought_forward(manifest)
-    content = {name: manifest.get(name) for name in ("bits", "next_id", "segments")}
-    if manifest.get("checksum") != _manifest_checksum(content):
-        raise BadInput(f"{path} is damaged: it is not what was written.")
-    return manifest
+    manifest = read_manifest(folder / MANIFEST_FILE, FORMAT, VERSION, checked_from=2)
+    return _brought_forward(manifest) if manifest["version"] == 1 else manifest
 
 
 def _brought_forward(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -685,10 +666,6 @@ def _brought_forward(manifest: dict[str, Any]) -> dict[str, Any]:
     except (KeyError, TypeError) as error:
         raise BadInput(f"The manifest of the index is damaged ({error!r}).") from None
     return {**manifest, "segments": entries, "next_id": first}
-
-
-def _manifest_checksum(content: dict[str, Any]) -> str:
-    return xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode())
 
 
 @ENGINES.register("hamming")

@@ -27,7 +27,10 @@ from hashlens.errors import BadInput
 from hashlens.files import replacing
 
 SEGMENT_BYTES = 1 << 27  # of packed codes; bounds the memory in which segments are written or joined
-KINDS = ("codes", "ids", "present", "distinct", "starts", "holders", "values", "positions", "words")
+KINDS = (
+    *("codes", "ids", "present", "distinct", "starts", "holders", "values", "positions", "words"),
+    *("texts", "bounds", "hashes", "places"),  # of keys
+)
 FILE_NAME = re.compile(rf"(?:{'|'.join(KINDS)})-[0-9a-f]{{16}}\.npy")
 TEMPORARY_NAME = re.compile(rf"\.{FILE_NAME.pattern}\.[a-z0-9_]+\.npy")  # as a killed process leaves it
 
