@@ -649,6 +649,9 @@ def test_search_among_some_classes(run, photos: Path, index: Path) -> None:
 
 def test_demo(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hashlens.cli.demo.IMAGE_SIZE", 32)
+    monkeypatch.setattr("hashlens.cli.demo.TRAINING_IMAGES", 400)
+    monkeypatch.setattr("hashlens.cli.demo.DATABASE_IMAGES", 600)
+    monkeypatch.setattr("hashlens.cli.demo.QUERIES", 100)
     monkeypatch.setattr("hashlens.sources.named.DEBIAN_FOLDER", Path("nowhere"))
     monkeypatch.setattr(
         "torchvision.datasets.FashionMNIST", lambda *_, **__: (_ for _ in ()).throw(OSError("no net"))

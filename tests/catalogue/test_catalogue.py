@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 
 import hashlens as hl
+import processes
 from hashlens.backbones import extraction
 from hashlens.catalogue import Catalogue
 from hashlens.catalogue import catalogue as catalogue_module
@@ -171,8 +170,7 @@ def test_a_killed_indexer_loses_nothing_that_was_committed(tmp_path: Path, model
     write_digits(tmp_path / "photos", range(4 * extraction.BATCH_SIZE))
     model.save(tmp_path / "model")
     folder = tmp_path / "index"
-    command = [sys.executable, "-c", KILLED_INDEXER, tmp_path / "model", tmp_path / "photos", folder]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = processes.run(KILLED_INDEXER, tmp_path / "model", tmp_path / "photos", folder)
     assert done.returncode == -signal.SIGKILL, done.stderr
     catalogue = Catalogue.open(folder)
     assert len(catalogue) == 2 * extraction.BATCH_SIZE

@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 
 import hashlens as hl
+import processes
 from hashlens.catalogue import Catalogue
 from hashlens.errors import BadInput
 from hashlens.models import HashModel
@@ -34,19 +33,15 @@ def model() -> HashModel:
     return hl.fit(source(), "orthohash", bits=16, epochs=1, device="cpu")
 
 
-def run(code: str, *words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
-
-
 FIRST_INDEX = """
-import sys, time
+import sys
 import numpy as np, hashlens as hl
 from hashlens.models import HashModel
 x = np.load(sys.argv[3])
 items = hl.sources.FeatureArray(sys.argv[4], x, np.arange(len(x)) % 2, ["cat", "dog"])
-while time.time() < float(sys.argv[5]):
-    pass
 model = HashModel.load(sys.argv[1])
+with open(sys.argv[5], "rb") as gate:  # of a fifo, whose end comes to both at the same moment
+    gate.read()
 catalogue = hl.Catalogue.create(sys.argv[2], model, items if sys.argv[6] == "adapt" else None)
 catalogue.update(items)
 """
@@ -54,26 +49,24 @@ catalogue.update(items)
 
 @pytest.mark.parametrize("adapt", [False, True], ids=["plain", "one adapts"])
 def test_two_first_runs_at_once_lose_nothing(tmp_path: Path, model: HashModel, adapt: bool) -> None:
-    import time
-
     model.save(tmp_path / "model")
     for attempt in range(3):
         folder = tmp_path / f"index{attempt}"
-        start = time.time() + 5
-        running = []
+        running, gates = [], []
         for number in range(2):
             np.save(tmp_path / f"{number}.npy", source(seed=number).features())
+            gate = tmp_path / f"gate{attempt}-{number}"
+            os.mkfifo(gate)
             words = (
-                tmp_path / "model", folder, tmp_path / f"{number}.npy", f"source{number}", start,
+                tmp_path / "model", folder, tmp_path / f"{number}.npy", f"source{number}", gate,
                 "adapt" if adapt and number else "plain",
             )  # fmt: skip
-            running.append(
-                subprocess.Popen(
-                    [sys.executable, "-c", FIRST_INDEX, *map(str, words)], stderr=subprocess.PIPE, text=True
-                )
-            )
-        errors = [process.communicate()[1] for process in running]
-        codes = [process.returncode for process in running]
+            running.append(processes.start(FIRST_INDEX, *words))
+            gates.append(gate)
+        for gate in [gate.open("wb") for gate in gates]:  # which waits until both have come as far
+            gate.close()
+        done = [wait() for wait in running]
+        errors, codes = [one.stderr for one in done], [one.returncode for one in done]
         catalogue = Catalogue.open(folder)
         finished = [number for number in range(2) if codes[number] == 0]
         assert finished, errors
@@ -118,7 +111,7 @@ def test_a_creation_that_is_killed_anywhere_can_be_repeated(tmp_path: Path, mode
     killed = 0
     for step in range(1, 20):
         folder = tmp_path / f"index{step}"
-        done = run(KILLED_CREATION, tmp_path / "model", folder, step)
+        done = processes.run(KILLED_CREATION, tmp_path / "model", folder, step)
         if done.returncode == 0:
             break
         killed += 1

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import processes
 from hashlens.codes import equal_codes, pack, unpack
 from hashlens.engines import HammingIndex
 from hashlens.engines.hamming import segments
@@ -214,8 +213,7 @@ def test_a_killed_append_leaves_the_old_index_whole(tmp_path: Path, step: int) -
     folder = tmp_path / "index"
     HammingIndex.build(old, folder=folder)
     np.save(tmp_path / "new.npy", new)
-    command = [sys.executable, "-c", KILLED_WRITER, folder, str(step), tmp_path / "new.npy"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = processes.run(KILLED_WRITER, folder, step, tmp_path / "new.npy")
     assert done.returncode == -signal.SIGKILL, done.stderr
     index = HammingIndex.open(folder)
     np.testing.assert_array_equal(index.codes(), old)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hashlens.codes import pack
 from hashlens.codes.tiles import Queries, to_tiles
 from hashlens.engines import HammingIndex
-from hashlens.engines.hamming import multi_index, scan
+from hashlens.engines.hamming import calibration, multi_index, scan
 from hashlens.engines.hamming.multi_index import Rule, make_tables
 from hashlens.engines.hamming.scan import NO_MASKS
 
@@ -134,7 +134,9 @@ def test_preparing_in_a_folder_saves_the_tables(tmp_path: Path, monkeypatch: pyt
     assert all(segment.tables is before for segment, before in zip(index._segments, kept, strict=True))
 
 
-def test_few_codes_need_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_codes_need_no_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HASHLENS_CACHE", str(tmp_path))
+    monkeypatch.setattr(calibration, "CODES", 4096)  # whose costs are soon measured, and decide nothing here
     index = HammingIndex.build(codes_around(100, 100, 64, 0.5))
     index.prepare()
     assert index._segments[0].tables is None

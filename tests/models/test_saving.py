@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import hashlens as hl
+import processes
 from hashlens.errors import BadInput
 from hashlens.models import HashModel
 from hashlens.reports.facts import facts_of
@@ -114,8 +113,7 @@ def test_a_save_that_is_killed_anywhere_leaves_the_old_model_or_the_new(tmp_path
     for step in (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 7, -7, 8, -8, 9, -9):
         folder = tmp_path / f"model{step}"
         old.save(folder)
-        command = [sys.executable, "-c", KILLED_SAVE, tmp_path / "new", folder, str(step)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = processes.run(KILLED_SAVE, tmp_path / "new", folder, step)
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr

@@ -96,8 +96,12 @@ DIGIT_TREE = Taxonomy.from_edges(
     [(name, False) for name in METHODS] + [(name, True) for name in ("orthohash", "orthoarc", "csq", "shc")],
 )
 def test_codes_of_unseen_digits_find_their_class_far_better_than_untrained_ones(method: str, paper: bool) -> None:
-    trained = fit(TRAIN, method, bits=32, taxonomy=DIGIT_TREE, paper=paper, device="cpu")
-    assert retrieval(trained) > retrieval(untrained(64, 10, 32).adapt(TRAIN)) + 0.1
+    # Fewer items and epochs teach our settings as much; the papers' are for more of both.
+    few = {} if paper else {"epochs": 12}
+    train = TRAIN if paper else TRAIN.select(np.arange(500))
+    trained = fit(train, method, bits=32, taxonomy=DIGIT_TREE, paper=paper, device="cpu", **few)
+    before = retrieval(untrained(64, 10, 32).adapt(train), database=train)
+    assert retrieval(trained, database=train) > before + 0.1
 
 
 def test_hidden_layers_tell_classes_apart_that_no_plane_does(tmp_path: Path) -> None:
