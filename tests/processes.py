@@ -47,6 +47,11 @@ def run(program: str, *words: object) -> CompletedProcess[str]:
     return start(program, *words)()
 
 
+def hashlens(*words: object) -> CompletedProcess[str]:
+    """The command ``hashlens`` as a user types it."""
+    return run("from hashlens.cli import main\nmain()", *words)
+
+
 def _be(program: str, words: list[str], out: str, err: str, folder: str) -> None:
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY), stream)

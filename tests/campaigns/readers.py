@@ -28,18 +28,20 @@ import hashlens as hl
 from hashlens.backbones import Backbone, Preprocessing, onnx_runtime
 from hashlens.backbones.backbone import read_weights
 from hashlens.backbones.feature_cache import FeatureCache
-from hashlens.catalogue import Catalogue, copy_to
-from hashlens.classes import open_taxonomy, read_similarity
+from hashlens.catalogue import Catalogue, copy_to, ray_encoding
+from hashlens.classes import Sense, open_taxonomy, read_senses, read_similarity, write_senses
 from hashlens.engines import HammingIndex
 from hashlens.engines.hamming import multi_index
 from hashlens.errors import BadInput
 from hashlens.files import read_array
+from hashlens.metrics import Report
 from hashlens.metrics.instance_retrieval import read_ground_truth
 from hashlens.metrics.judgements import read_judgements
-from hashlens.models import HashModel
+from hashlens.metrics.report import METRICS_FILE, QUERIES_FILE
+from hashlens.models import Encoded, HashModel
 from hashlens.reports.facts import facts_of
 from hashlens.service import create_app
-from hashlens.sources import Source, UnreadableImage, decode
+from hashlens.sources import Skipped, Source, UnreadableImage, decode
 from hashlens.training.checkpoints import Checkpoint
 
 MIB = 1 << 20
@@ -401,18 +403,62 @@ def read_checkpoint(folder: Path) -> Any:
     return state["epoch"], state["weights"].numpy().tobytes()
 
 
-def make_copy(folder: Path) -> None:
-    catalogue = Catalogue.create(folder / "index", feature_model())
-    catalogue.update(features(30))
-    copy_to(catalogue, hl.engines.open(folder / "codes.parquet", BITS))  # type: ignore[arg-type]
-    shutil.rmtree(folder / "index")
+def make_copy(name: str) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        catalogue = Catalogue.create(folder / "index", feature_model())
+        catalogue.update(features(30))
+        copy_to(catalogue, hl.engines.open(folder / name, BITS))  # type: ignore[arg-type]
+        shutil.rmtree(folder / "index")
+
+    return make
 
 
-def read_copy(folder: Path) -> Any:
-    table = hl.engines.open(folder / "codes.parquet")
-    found = table.search(feature_model().encode(vectors(3)), 5)
-    rows = list(table.every_row())  # type: ignore[attr-defined]
-    return [array.tobytes() for array in found], [(one.codes.tobytes(), one.paths, one.labels) for one in rows]
+def read_copy(name: str) -> Callable[[Path], Any]:
+    def read(folder: Path) -> Any:
+        table = hl.engines.open(folder / name)
+        found = table.search(feature_model().encode(vectors(3)), 5)
+        rows = list(table.every_row())  # type: ignore[attr-defined]
+        return [array.tobytes() for array in found], [(one.codes.tobytes(), one.paths, one.labels) for one in rows]
+
+    return read
+
+
+def make_ray_part(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    encoded = Encoded(
+        items=np.arange(20),
+        continuous=random.normal(size=(20, BITS)).astype(np.float32),
+        codes=random.integers(0, 256, (20, 2), np.uint8),
+        details=random.integers(-128, 128, (20, BITS), np.int8),
+        digests=[random.bytes(16) for _ in range(20)],
+        skipped=[Skipped(20, "20.png", "no picture")],
+    )
+    ray_encoding._write(folder / "part.safetensors", encoded)
+
+
+def read_ray_part(folder: Path) -> Any:
+    part = ray_encoding._read(folder / "part.safetensors")
+    if part is None:
+        raise BadInput("The part is encoded again.")
+    arrays = (part.items, part.continuous, part.codes, part.details)
+    return [array.tobytes() for array in arrays], part.digests, part.skipped
+
+
+def make_report(folder: Path) -> None:
+    labels = np.arange(40) % 4
+    codes = np.random.default_rng(0).integers(0, 256, (40, 2), np.uint8)
+    report = hl.evaluate(codes[:12], labels[:12], codes[12:], labels[12:], (5, None))
+    (folder / METRICS_FILE).write_text(json.dumps(report.to_dict()), encoding="utf-8")
+    (folder / QUERIES_FILE).write_text(report.to_csv(per_query=True), encoding="utf-8")
+
+
+def read_report(folder: Path) -> Any:
+    report = Report.read(folder)
+    return dict(report), {name: scores.tobytes() for name, scores in report.per_query.items()}
+
+
+def make_senses(folder: Path) -> None:
+    write_senses([Sense(name, f"{name}.n.01", "a thing") for name in CLASSES], folder / "senses.csv")
 
 
 # Requests to the service, as they come from the network
@@ -543,7 +589,11 @@ READERS: dict[str, Reader] = {
     "judgements": Reader(make_judged, read_judged),
     "weights": Reader(make_weights, read_weight_files),
     "checkpoint": Reader(make_checkpoint, read_checkpoint, everything),
-    "copy": Reader(make_copy, read_copy, everything),
+    "copy": Reader(make_copy("codes.parquet"), read_copy("codes.parquet"), everything),
+    "copy-npy": Reader(make_copy("codes.npy"), read_copy("codes.npy"), everything),
+    "ray-part": Reader(make_ray_part, read_ray_part, everything),
+    "report": Reader(make_report, read_report),
+    "senses": Reader(make_senses, lambda folder: read_senses(folder / "senses.csv")),
     "requests-json": Reader(make_json, read_requests, alone=True),
     "requests-reading": Reader(make_reading, read_requests, alone=True),
     "requests-images": Reader(make_form, read_requests, alone=True, spare=1200 * MIB),

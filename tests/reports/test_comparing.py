@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,7 @@ import pytest
 from PIL import Image
 
 import hashlens as hl
+import processes
 from hashlens.metrics import Report
 from hashlens.reports.compared import Compared, Row, Run
 from hashlens.reports.compared_sides import Division
@@ -263,17 +261,16 @@ def test_the_plots_are_pictures(tmp_path: Path) -> None:
 
 
 def test_the_command_line_compares_images(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hashlens", "compare", "digits",
+    command = ["compare", "digits",
                "--methods", "orthohash:margin=0.3,pca-signs,features",
                "--bits", "8,16", "--seeds", "0", "--queries-per-class", "10", "--train-per-class", "10",
                "--image-size", "32", "--epochs", "1", "--baseline", "pca-signs",
                "--device", "cpu", "-o", str(tmp_path / "found")]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+    done = processes.hashlens(*command)
     assert done.returncode == 0, done.stderr
     assert "mAP@1000" in done.stdout and "With one seed" in done.stdout
     assert {"table.csv", "table.md", "table.tex", "mAP_at_all.png", "precision_recall.png"} <= {
         path.name for path in (tmp_path / "found").iterdir()
     }
-    refused = subprocess.run([*command[:4], "digits", "--methods", "itq", "--bits", "x", "-o", str(tmp_path)],
-                             capture_output=True, text=True, check=False)  # fmt: skip
+    refused = processes.hashlens("compare", "digits", "--methods", "itq", "--bits", "x", "-o", tmp_path)
     assert refused.returncode == 2 and "'x' is no code length" in refused.stderr

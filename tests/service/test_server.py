@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from PIL import Image
 from serving import png, running, write_photos
 
 import hashlens as hl
+import processes
 from hashlens.backbones import extraction
 from hashlens.errors import BadInput
 from hashlens.models import Encoder
@@ -59,11 +58,8 @@ def test_it_serves_follows_updates_and_stops(make_index: MakeIndex, tmp_path: Pa
             thread.start()
         indexed = [catalogue.folder / "model", tmp_path / "photos"]
         write_photos(tmp_path / "photos", range(60))
-        subprocess.run(
-            [sys.executable, "-m", "hashlens", "index", *indexed, "-o", catalogue.folder, "--device", "cpu"],
-            check=True,
-            capture_output=True,
-        )
+        done = processes.hashlens("index", *indexed, "-o", catalogue.folder, "--device", "cpu")
+        assert done.returncode == 0, done.stderr
         found = httpx.post(f"{address}/search", json={"id": 4, "k": 1000}).json()["results"]
         assert len(found) == 59
         stop.set()

@@ -8,17 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import processes
+
 JUDGED = "query,id,mark,rank\nid:7,12,right,1\nid:7,13,wrong,2\ncode:9f,12,right,1\n"
-
-
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hashlens", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_judgements_are_evaluated(tmp_path: Path) -> None:
     (tmp_path / "marks.csv").write_text(JUDGED)
-    done = run("evaluate", "--judgements", tmp_path / "marks.csv", "--at", "1,all")
+    done = processes.hashlens("evaluate", "--judgements", tmp_path / "marks.csv", "--at", "1,all")
     assert done.returncode == 0
     assert "3 results, 2 of them right" in done.stdout
     assert "precision@1" in done.stdout and "0.7500" in done.stdout
@@ -34,7 +31,7 @@ def test_judgements_are_evaluated(tmp_path: Path) -> None:
     ],
 )
 def test_refusals_are_one_sentence(words: tuple[str, ...], says: str) -> None:
-    done = run(*words)
+    done = processes.hashlens(*words)
     assert done.returncode == 2
     assert says in done.stderr and len(done.stderr.strip().splitlines()) == 1
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import hashlens as hl
+import processes
 from hashlens.classes import open_taxonomy
 from hashlens.errors import BadInput
 from hashlens.files import as_shown
@@ -80,10 +81,9 @@ def test_names_cannot_command_a_terminal(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_bytes(b"no picture")
-    words = [sys.executable, "-m", "hashlens", "fit", str(tmp_path), "-o", str(tmp_path / "model")]
-    done = subprocess.run(words, capture_output=True)
+    done = processes.hashlens("fit", tmp_path, "-o", tmp_path / "model")
     assert done.returncode == 2
-    assert b"\x1b]" not in done.stderr and rb"\x1b]0;title" in done.stderr
+    assert "\x1b]" not in done.stderr and r"\x1b]0;title" in done.stderr
 
 
 def test_a_closed_standard_error_spoils_no_output(tmp_path: Path) -> None:

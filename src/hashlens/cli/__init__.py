@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -72,7 +73,7 @@ def _arguments(words: list[str]) -> list[str]:
     end = words.index("--") if "--" in words else len(words)
     first = [word for word in words[:end] if word in FOR_ALL]
     rest = [word for word in words[:end] if word not in FOR_ALL]
-    followed = zip(rest, [*rest[1:], "--"], strict=True)
+    followed = pairwise([*rest, "--"])
     rest = [f"{word}=" if word in MAY_STAND_ALONE and then.startswith("-") else word for word, then in followed]
     return [*first, *rest, *words[end:]]
 

@@ -34,7 +34,7 @@ def fit(
             help="hashlens (the default; with a taxonomy hashlens-taxonomy), orthohash, orthoarc, csq, "
             "csq-hadamard, mds, mds-best-known, shc, shc-annealed, shrewd; ablations orthohash-no-batch-norm, "
             "orthohash-bi-half, orthohash-learned-centres, orthohash-bce, orthohash-balanced-bce; baselines dpsh, "
-            "dsh, hashnet, dtsh, greedyhash, jmlh, dpn, cross-entropy, cross-entropy-batch-norm, "
+            "dsh, hashnet, dtsh, greedyhash, jmlh, sdhc, dpn, cross-entropy, cross-entropy-batch-norm, "
             "cross-entropy-bi-half. Without labels itq (the default), bi-half, pca-signs or lsh.",
             show_default=False,
         ),

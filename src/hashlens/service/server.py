@@ -93,6 +93,7 @@ file and name it with --token-file.
         started = f"{images:,} images of {index} at http://{name}:{port} (Ctrl-C ends it)"
         if ray is None:
             app = build()
+            listener.listen()  # so that whoever comes once the address is told waits, instead of being turned away
             config = uvicorn.Config(
                 app, log_level="warning", access_log=False, server_header=False,
                 timeout_graceful_shutdown=SECONDS_TO_FINISH, timeout_keep_alive=SECONDS_KEPT,
