@@ -89,6 +89,15 @@ class Interrupted(SteepPairs):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell has interrupts ignored by what it starts in the background, and so perhaps by these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_reaches_the_caller_who_may_train_again() -> None:
     with pytest.raises(KeyboardInterrupt):
         hl.fit(digits(slice(100)), hl.methods.Combination(objective=Interrupted), bits=16, epochs=2, device="cpu")
