@@ -1,4 +1,4 @@
-"""The Python of the pages on the index and on metrics runs, and the map of the rooms is that of the package."""
+"""The Python of the pages runs, and the map of the rooms is that of the package."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import hashlens as hl
+import servers
 from hashlens.cli import application
 from ray_nodes import nodes
 from test_rooms import LEVELS
@@ -82,6 +83,30 @@ def test_codes_are_found_by_keys(
     names = run(blocks("indexes.md")[2], {"hl": hl, "codes": codes, "queries": codes, "paths": paths})
     assert names["keys"].tolist() in ([["b.jpg", "c.jpg"]], [["c.jpg", "b.jpg"]])
     assert hl.KeyedIndex.open("keyed").keys == ["a.jpg", "c.jpg"]
+
+
+@pytest.mark.postgresql
+def test_embeddings_become_codes_that_other_programs_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"postgresql": servers.postgresql().partition("&table=")[0]}
+    found: dict[str, list[tuple[str, int]]] = {}  # the nearest of the first row, by the program that found them
+    expected = None
+    for block in blocks("embeddings.md"):
+        run(block, names)
+        if "hl.HammingIndex" in block:
+            expected = names["distances"][:2, :10].tolist()
+        elif "search(" in block:
+            assert names["distances"].tolist() == expected
+        elif "LIMIT 10" in block:
+            assert [distance for _, distance in names["nearest"]] == expected[0]
+            found[block] = names["nearest"]
+    one, other = found.values()
+    assert one == other
+    assert names["paths"][0, 0] == names["table"]["path"][0]
+    np.testing.assert_array_equal(hl.HashModel.load("model").encode(names["vectors"]), names["codes"])
+    assert names["found"] > 0.8
 
 
 @pytest.mark.ray
