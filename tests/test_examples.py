@@ -27,6 +27,7 @@ GROUND = (
     "plugins",
     "progress",
     "registry",
+    "tokens",
 )
 MODULES = [
     *(f"hashlens.{name}" for name in GROUND),

@@ -11,7 +11,10 @@ import pytest
 import hashlens
 
 PACKAGE = Path(hashlens.__file__).parent
-GROUND = ("errors", "files", "write_ahead", "hub", "cache", "progress", "registry", "plugins", "compute")
+GROUND = (
+    *("errors", "files", "write_ahead", "hub", "tokens", "cache", "progress", "registry", "plugins"),
+    "compute",
+)
 ROOMS = (
     *("codes", "sources", "classes", "centres", "objectives", "metrics", "backbones", "methods", "models"),
     *("training", "engines", "catalogue", "reports", "service"),

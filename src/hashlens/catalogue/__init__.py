@@ -5,6 +5,7 @@ from hashlens.catalogue.copying import Copied, copy_to
 from hashlens.catalogue.duplicates import Duplicates, find_duplicates
 from hashlens.catalogue.merging import merge
 from hashlens.catalogue.parts import Part
+from hashlens.catalogue.service_search import search_service
 from hashlens.catalogue.table_search import search_table
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "copy_to",
     "find_duplicates",
     "merge",
+    "search_service",
     "search_table",
 ]

@@ -154,7 +154,7 @@ class Answers:
     Attributes:
         answers: for every image that could be read where it is, and its hits.
         skipped: the others.
-        ties: for every answer, how many images are as far away as the farthest hit.
+        ties: for every answer, how many images are as far away as the farthest hit; none where that is not known.
 
     Example:
         >>> found = Answers([("query.jpg", [Hit(1, 4, "photos/cat/7.jpg", ("cat",), id=12)])], skipped=[])

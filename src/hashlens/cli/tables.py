@@ -68,8 +68,12 @@ def print_table(found: FigureTable, title: str = "") -> None:
     _print(table)
 
 
-def print_results(answer: Mapping[str, Any]) -> None:
-    """The results of one search: ``query`` and ``results``, a list of dictionaries made from hits."""
+def print_results(answer: Mapping[str, Any], here: bool = True) -> None:
+    """The results of one search: ``query`` and ``results``, a list of dictionaries made from hits.
+
+    Args:
+        here: whether their paths are of this machine, so that files may be linked or found gone.
+    """
     from rich.table import Table
 
     _print(_path(answer["query"]))
@@ -80,7 +84,8 @@ def print_results(answer: Mapping[str, Any]) -> None:
     table.add_column("path", overflow="fold")
     for hit in answer["results"]:
         label = as_shown(", ".join(hit["labels"]))
-        table.add_row(str(hit["rank"]), str(hit["distance"]), label, _path(hit["path"]))
+        path = _path(hit["path"]) if here else as_shown(hit["path"])
+        table.add_row(str(hit["rank"]), str(hit["distance"]), label, path)
     _print(table)
 
 

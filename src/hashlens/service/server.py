@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,9 +17,9 @@ from hashlens.catalogue import Catalogue
 from hashlens.errors import BadInput
 from hashlens.service.app import BODY_BYTES, WAITING, create_app
 from hashlens.service.on_ray import replicated, wait_for_signal
+from hashlens.tokens import read_token
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-SHORTEST_TOKEN = 16
 SECONDS_TO_FINISH = 30  # for requests under way when the service is told to stop
 # A connection without requests. Longer than clients and proxies keep one (5 to 60 seconds), so that it is they who
 # close it, and never the service in the moment in which a request arrives.
@@ -105,24 +104,6 @@ file and name it with --token-file.
     with replicated(build, host, port, ray, replicas, waiting):
         log.info(started)
         wait_for_signal()
-
-
-def read_token(path: str | os.PathLike[str]) -> str:
-    """The token in a file, without the white space around it.
-
-    Raises:
-        BadInput: the file cannot be read, or holds none or a short one.
-    """
-    try:
-        token = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The token file {path} cannot be read ({error}).") from None
-    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        raise BadInput(
-            f"The token in {path} must be {SHORTEST_TOKEN} or more letters, digits and signs without a space; make "
-            "one with: openssl rand -hex 24"
-        )
-    return token
 
 
 @contextmanager
