@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hashlens import cli
+from hashlens.cli.tables import print_results
 
 
 @pytest.fixture
@@ -52,3 +53,11 @@ def test_messages_are_as_many_as_asked_for(run, photos: Path, tmp_path: Path) ->
 def test_bad_options_are_refused_before_anything_is_read(run, tmp_path: Path) -> None:
     status, _, error = run("search", tmp_path / "no index", tmp_path / "no picture.jpg", "-k", 0)
     assert status == 2 and "-k is 0" in error
+
+
+def test_a_result_is_one_line_whatever_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\nb\t\udce9\x1b.jpg"
+    print_results({"query": name, "results": [{"rank": 1, "distance": 0, "labels": [name], "path": name}]})
+    query, *_, result, _ = capsys.readouterr().out.splitlines()
+    assert query == "a\\nb\\t�\\x1b.jpg"
+    assert result.split("│")[3:5] == [" a\\nb\\t�\\x1b.jpg ", " a\\nb\\t�\\x1b.jpg "]

@@ -83,8 +83,8 @@ def print_results(answer: Mapping[str, Any], here: bool = True) -> None:
     table.add_column("label")
     table.add_column("path", overflow="fold")
     for hit in answer["results"]:
-        label = as_shown(", ".join(hit["labels"]))
-        path = _path(hit["path"]) if here else as_shown(hit["path"])
+        label = _in_one_line(", ".join(hit["labels"]))
+        path = _path(hit["path"]) if here else _in_one_line(hit["path"])
         table.add_row(str(hit["rank"]), str(hit["distance"]), label, path)
     _print(table)
 
@@ -100,7 +100,7 @@ def print_groups(groups: Iterable[Iterable[Mapping[str, Any]]]) -> None:
     table.add_column("path", overflow="fold")
     for number, group in enumerate(groups, 1):
         for one in group:
-            label = as_shown(", ".join(one["labels"]))
+            label = _in_one_line(", ".join(one["labels"]))
             table.add_row(f"{number:,}", f"{one['bytes']:,}", label, _path(one["path"]))
         table.add_section()
     if table.row_count:
@@ -138,6 +138,11 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     _print(table)
 
 
+def _in_one_line(name: str) -> str:
+    """A name of a file or class, which may hold line ends and tabs."""
+    return as_shown(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def _path(location: str) -> Any:
     """A path that terminals which can show as a link, and a word if it leads nowhere."""
     from rich.style import Style
@@ -146,7 +151,7 @@ def _path(location: str) -> Any:
     from hashlens.sources.locations import file_of, is_gone
 
     file = file_of(location)
-    text = Text(as_shown(location), Style(link=file.absolute().as_uri()) if file else "")
+    text = Text(_in_one_line(location), Style(link=file.absolute().as_uri()) if file else "")
     return text.append(" (gone)", "bold") if is_gone(location) else text
 
 
