@@ -99,7 +99,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestAnyOrderOfChanges = Machine.TestCase
-TestAnyOrderOfChanges.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestAnyOrderOfChanges.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 
 
 def test_equal_hashes_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,5 +249,5 @@ def test_a_save_that_is_cut_short_leaves_the_old_or_the_new(
         else:
             break
     assert len(outcomes) >= 5 and any(outcomes)
-    kept = {path.name.split("-")[0] for path in folder.iterdir()}
-    assert kept == {"codes", "keyed", "texts", "bounds", "hashes", "places"}
+    runs = json.loads((folder / "keyed-index.json").read_text())["runs"]
+    assert len(list(folder.iterdir())) == 2 + 4 * len(runs)  # nothing is left of what was there before

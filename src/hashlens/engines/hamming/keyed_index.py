@@ -190,13 +190,9 @@ class KeyedIndex:
         ids = self._ids_of(listed)
         new = np.flatnonzero(ids < 0)
         ids[new] = np.arange(len(new)) + sum(map(len, self._runs))
-        before = self._runs
-        self._runs = _with_run(before, [listed[place] for place in new])  # before the codes, which searches find
-        try:
-            self._index.add(codes, ids)
-        except BaseException:
-            self._runs = before
-            raise
+        # Before the codes, which searches find at once; keys of codes that are refused are as if they had been removed.
+        self._runs = _with_run(self._runs, [listed[place] for place in new])
+        self._index.add(codes, ids)
 
     def remove(self, keys: Keys) -> None:
         """Remove codes by their keys.
