@@ -42,7 +42,7 @@ def test_it_answers_as_without_ray(catalogue: hl.Catalogue, client: httpx.Client
 def test_what_cannot_be_is_refused_in_a_sentence(catalogue: hl.Catalogue) -> None:
     for wrong, said in (
         ({"replicas": 2}, "add --ray"),
-        ({"ray": "127.0.0.1:1"}, "no Ray cluster at"),
+        ({"ray": "127.0.0.1:1"}, "no Ray cluster at|connected to the Ray cluster at"),
     ):
         with pytest.raises(BadInput, match=said) as error:
             serve(catalogue.folder, port=0, **wrong)  # type: ignore[arg-type]

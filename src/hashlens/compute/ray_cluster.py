@@ -27,7 +27,8 @@ def connected(address: str = "") -> Iterator[None]:
             is empty, that in ``RAY_ADDRESS``, or a new one of all cores of this machine, which ends with the block.
 
     Raises:
-        BadInput: Ray is not installed, there is no cluster at the address, or none of its nodes has a processor.
+        BadInput: Ray is not installed, there is no cluster at the address, this process is connected to another
+            one, or none of its nodes has a processor.
 
     Example:
         >>> with connected("10.0.0.1:6379"):  # doctest: +SKIP
@@ -40,6 +41,11 @@ def connected(address: str = "") -> Iterator[None]:
 
     address = address or os.environ.get("RAY_ADDRESS", LOCAL)
     ours = not ray.is_initialized()
+    if not ours and ":" in address and address != ray.get_runtime_context().gcs_address:
+        raise BadInput(
+            f"This process is connected to the Ray cluster at {ray.get_runtime_context().gcs_address}, so not to "
+            f"{address}; call ray.shutdown() first."
+        )
     on_term = signal.getsignal(signal.SIGTERM)
     if ours:
         try:
