@@ -190,7 +190,7 @@ class KeyedIndex:
         ids = self._ids_of(listed)
         new = np.flatnonzero(ids < 0)
         ids[new] = np.arange(len(new)) + sum(map(len, self._runs))
-        # Before the codes, which searches find at once; keys of codes that are refused are as if they had been removed.
+        # Before the codes, which searches find at once; keys whose codes are refused are as good as removed.
         self._runs = _with_run(self._runs, [listed[place] for place in new])
         self._index.add(codes, ids)
 
