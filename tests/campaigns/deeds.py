@@ -27,7 +27,8 @@ import torch
 from campaign import say, told
 
 import hashlens as hl
-from hashlens.catalogue import Catalogue, copy_to
+from hashlens.catalogue import Catalogue, copy_to, merge, ray_encoding
+from hashlens.catalogue.parts import Part
 from hashlens.engines import HammingIndex
 from hashlens.errors import BadInput
 from hashlens.models import HashModel
@@ -128,6 +129,32 @@ def look_at_index(folder: Path) -> dict[str, Any]:
     return {entry.path: (entry.labels, entry.code.tobytes()) for entry in entries}
 
 
+def index_part(folder: Path) -> None:
+    part = Catalogue.create(folder / "index", model())
+    part.update(features(60), device="cpu", part=Part(2, 3))
+
+
+def two_parts(folder: Path) -> None:
+    for number in (1, 2):
+        part = Catalogue.create(folder / f"part{number}", model())
+        part.update(features(50), device="cpu", part=Part(number, 2))
+
+
+def merge_parts(folder: Path) -> None:
+    if not (folder / "index").exists():  # a merge that is there is not made again
+        merge([folder / "part1", folder / "part2"], folder / "index")
+
+
+def write_ray_part(folder: Path) -> None:
+    with model().encoder(device="cpu") as encode:
+        ray_encoding._write(folder / "part.safetensors", encode.all(features(30)))
+
+
+def look_at_ray_part(folder: Path) -> dict[str, Any]:
+    part = ray_encoding._read(folder / "part.safetensors")
+    return {} if part is None else {"part": (part.codes.tobytes(), part.items.tobytes(), part.digests)}
+
+
 # Models
 
 
@@ -184,6 +211,9 @@ DEEDS: dict[str, Deed] = {
     "save codes": Deed(save_codes, change_codes, look_at_codes),
     "first index": Deed(nothing, first_index, look_at_index),
     "index again": Deed(first_index, update_index, look_at_index),
+    "index a part": Deed(nothing, index_part, look_at_index),
+    "merge": Deed(two_parts, merge_parts, look_at_index),
+    "part of Ray": Deed(nothing, write_ray_part, look_at_ray_part),
     "save a model": Deed(save_model, fit_and_save, look_at_model),
     "fine-tune": Deed(save_model, finetune_and_save, look_at_model),
     "copy": Deed(index_and_copy, copy_index, look_at_copy),

@@ -14,7 +14,10 @@ from campaign import is_long, seconds, seed
 HERE = Path(__file__).parent
 SHORT = 6.0  # seconds
 SHORT_DEEDS = ("save codes:kill", "first index:full", "index again:kill", "copy:kill")
-DEEDS = ("build codes", "save codes", "first index", "index again", "save a model", "fine-tune", "copy")
+DEEDS = (
+    "build codes", "save codes", "first index", "index again", "index a part", "merge", "part of Ray",
+    "save a model", "fine-tune", "copy",
+)  # fmt: skip
 LONG_DEEDS = tuple(f"{deed}:{kind}" for deed in DEEDS for kind in ("kill", "full"))
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 
