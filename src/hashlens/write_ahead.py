@@ -32,4 +32,8 @@ def turn_to_write_ahead(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                 raise
+        except UnicodeDecodeError:  # in the message about a damaged schema
+            damaged = sqlite3.DatabaseError("its schema is damaged")
+            damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damaged from None
         time.sleep(_PAUSE)

@@ -121,9 +121,17 @@ def test_the_service_bears_load_while_its_index_changes(index: Path) -> None:
             with httpx.Client(base_url=address, timeout=60) as client:
                 ids = [1]
                 while time.monotonic() < end:
-                    if random.random() < 0.05:
-                        ids = [one["id"] for one in client.get("/images").json()["images"]] or [1]
-                    kind, response = ask(client, random, ids)
+                    try:
+                        if random.random() < 0.05:
+                            ids = [one["id"] for one in client.get("/images").json()["images"]] or [1]
+                        kind, response = ask(client, random, ids)
+                    except httpx.TransportError as error:
+                        left, request = end - time.monotonic(), error.request
+                        faults.append(
+                            f"{error!r} at {request.method} {request.url}, {left:.1f} seconds before the end; "
+                            f"the server's exit status is {server.poll()}"
+                        )
+                        continue
                     counts[kind] += 1
                     fault = check(kind, response)
                     if fault:

@@ -233,6 +233,13 @@ def test_what_others_planted_in_the_database_is_refused_before_it_runs(
     assert is_one_sentence(error)
 
 
+def test_the_schema_of_an_index_is_not_trusted(tmp_path: Path, model: HashModel) -> None:
+    """Functions that could do something are not called from it, such as by an index on an expression."""
+    catalogue = Catalogue.create(tmp_path / "index", model)
+    with catalogue._database.connect() as rows:
+        assert rows.execute("PRAGMA trusted_schema").fetchone() == (0,)
+
+
 ODD = {"nothing": "NULL", "text": "'words'", "bytes": "x'ff00'", "huge": "9223372036854775807"}
 COLUMNS = (
     "properties.value", "images.id", "images.path", "images.source", "images.size", "images.mtime", "images.code",

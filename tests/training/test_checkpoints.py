@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,19 @@ def test_a_damaged_checkpoint_is_refused_or_right(folder: Path, seed: int) -> No
         assert found is not None
         assert found["record"] == state()["record"]
         torch.testing.assert_close(found["model"]["weight"], state()["model"]["weight"], rtol=0, atol=0)
+
+
+def test_a_disk_that_takes_no_more_is_told(folder: Path) -> None:
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
+    try:
+        with pytest.raises(BadInput, match="the disk may be full") as error:
+            Checkpoint(folder, IDENTITY).write({"weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    assert is_one_sentence(error)
+    found = Checkpoint(folder, IDENTITY).read()
+    assert found is not None and found["record"] == state()["record"]
 
 
 @pytest.mark.parametrize("content", [{"epoch": 3}, {"format": "hashlens-checkpoint", "version": 99}, [1, 2]])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlens.errors import BadInput
+from hashlens.errors import BadInput, first_line
 from hashlens.write_ahead import BUSY_SECONDS, turn_to_write_ahead
 
 FORMAT = "hashlens-index"
@@ -127,7 +127,7 @@ class Database:
                 turn_to_write_ahead(rows)
                 yield rows
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from messages of a damaged schema
-            raise BadInput(f"{self.path} cannot be used ({error}).") from None
+            raise BadInput(f"{self.path} cannot be used ({first_line(error)}).") from None
 
     def _bring_forward(self) -> None:
         with self.connect() as rows:

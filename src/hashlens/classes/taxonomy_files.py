@@ -208,9 +208,9 @@ def _read_parquet(path: Path) -> list[_Row]:
         columns = metadata.schema.to_arrow_schema().names
         column = _child_column(path, columns)
         table = pq.read_table(path, columns=[PARENT, column])
+        parents, children = table.column(PARENT).to_pylist(), table.column(column).to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not a parquet file ({_reason(error)}).") from None
-    parents, children = table.column(PARENT).to_pylist(), table.column(column).to_pylist()
     if column == "label" and "image" in columns:
         children = _label_names(path)
     named = zip(

@@ -76,6 +76,9 @@ class ParquetFile(FileTable):
         except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
             raise BadInput(f"{self.path} cannot be read ({first_line(error)}).") from None
         width = bytes_per_code(facts.bits)
+        missing = {"id", "code", "path", "labels"} - set(columns.column_names)
+        if missing:
+            raise BadInput(f"{self.path} is damaged: it has no column '{min(missing)}'; copy the index again.")
         if str(columns["code"].type) != f"fixed_size_binary[{width}]" or columns["code"].null_count:
             raise BadInput(f"{self.path} is damaged: its codes are not of {facts.bits} bits.")
         try:

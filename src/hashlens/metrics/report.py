@@ -249,7 +249,7 @@ def _read_scores(path: Path) -> dict[str, NDArray[np.float64]]:
         table = np.array(rows, np.float64).reshape(len(rows), len(head))
     except (OSError, ValueError, csv.Error) as error:
         raise BadInput(f"{path} does not hold the scores of queries ({error}).") from None
-    if head[0] != "query" or not rows or not (table[:, 0] == np.arange(len(rows))).all():
+    if head[:1] != ["query"] or not rows or not (table[:, 0] == np.arange(len(rows))).all():
         raise BadInput(f"{path} does not hold the scores of queries, numbered from 0.")
     return dict(zip(head[1:], np.ascontiguousarray(table[:, 1:].T), strict=True))
 

@@ -39,7 +39,8 @@ def open_csv(path: str | os.PathLike[str], split: str | None = None) -> ImageFil
         if not odd or not all((path.parent / (row.get("path") or "")).is_file() for row in odd):
             raise BadInput(f"{path} is not a UTF-8 csv file ({error}).") from None
     if "path" not in columns:
-        raise BadInput(f"{path} needs a column 'path'; it has {', '.join(columns) or 'no header line'}.")
+        there = " ".join(", ".join(columns).split())[:200]
+        raise BadInput(f"{path} needs a column 'path'; it has {there or 'no header line'}.")
     if split is not None:
         if "split" not in columns:
             raise BadInput(f"{path} has no column 'split' to look for '{split}' in.")

@@ -48,12 +48,18 @@ class Checkpoint:
         self._identity = json.dumps(identity, sort_keys=True)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Save a state of tensors, numbers, text and containers of these; a crash leaves the one before."""
+        """Save a state of tensors, numbers, text and containers of these; a crash leaves the one before.
+
+        Raises:
+            BadInput: the disk does not take it.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self._path) as temporary:
-            torch.save(
-                {"format": FORMAT, "version": VERSION, "identity": self._identity, "state": state}, temporary
-            )
+        content = {"format": FORMAT, "version": VERSION, "identity": self._identity, "state": state}
+        try:
+            with replacing(self._path) as temporary:
+                torch.save(content, temporary)
+        except RuntimeError:  # by which PyTorch tells of a write that failed
+            raise BadInput(f"{self._path} cannot be written; the disk may be full.") from None
 
     def read(self) -> dict[str, Any] | None:
         """What was saved; ``None`` where nothing was.
