@@ -178,7 +178,7 @@ def test_the_service_bears_load_while_its_index_changes(index: Path) -> None:
         f"quarter, {late // MIB} MiB in the last; at most {max(files[:half])} open files in the first half, "
         f"{max(files[half:])} in the second, {left} at the end"
     )
-    assert not faults, "\n".join(faults[:20])
+    assert not faults, "\n".join([*faults[:20], "".join(log)[-3000:]])
     assert not [line for line in log if "Traceback" in line or "Error" in line], "".join(log)[-3000:]
     assert health["images"] == 2 * IMAGES
     assert min(rounds) >= 1 and min(counts[kind] for kind in counts) >= 1

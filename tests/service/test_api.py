@@ -261,6 +261,27 @@ def test_an_index_of_features_is_searched_by_id(tmp_path: Path) -> None:
         assert client.get("/images/1/thumbnail").headers["content-type"] == "image/svg+xml"
 
 
+@pytest.mark.parametrize(("after", "status"), [("entries", 404), ("search_ids", 200)])
+def test_an_image_that_is_removed_during_a_search_for_it_is_no_defect(
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str, status: int
+) -> None:
+    write_photos(tmp_path / "photos", range(12))
+    catalogue = make_index(tmp_path / "photos")
+    call = getattr(hl.Catalogue, after)
+
+    def and_remove(self: hl.Catalogue, *arguments: Any) -> Any:
+        found = call(self, *arguments)
+        if len(self):
+            self.remove(next(iter(self.sources())))
+        return found
+
+    with running(create_app(catalogue, device="cpu")) as address:
+        monkeypatch.setattr(hl.Catalogue, after, and_remove)
+        answer = httpx.post(f"{address}/search", json={"id": 1}, timeout=60)
+    assert answer.status_code == status
+    assert status == 404 or len(answer.json()["results"]) == 10
+
+
 def test_an_empty_index_is_served(model: hl.HashModel, tmp_path: Path) -> None:
     catalogue = hl.Catalogue.create(tmp_path / "index", model)
     with running(create_app(catalogue, device="cpu")) as address, httpx.Client(base_url=address) as client:

@@ -19,8 +19,8 @@ from hashlens.catalogue import Catalogue
 from hashlens.service import bodies
 from hashlens.service.gate import COOKIE, Gate, check_origin, session_of
 from hashlens.service.measurements import TEXT_TYPE, Measured, Measurements
-from hashlens.service.pictures import Pictures
-from hashlens.service.problems import PROBLEM_TYPE, Problem, ProblemBody, answer_problems, documented
+from hashlens.service.pictures import Pictures, entry_of
+from hashlens.service.problems import PROBLEM_TYPE, ProblemBody, answer_problems, documented
 from hashlens.service.requests import BATCH_BODY, SEARCH_BODY, batch_request, search_request
 from hashlens.service.searcher import Coded, Searcher, shown, unreadable
 
@@ -145,9 +145,9 @@ def create_app(
         if asked.code is not None:
             return JSONResponse(await nearest(bodies.coded_of(asked.code, asked.details, catalogue.bits), asked))
         assert asked.id is not None
+        own = await searcher.ask(entry_of, catalogue, asked.id)  # first: if it goes now, the search tells
         hits = await searcher.by_id(asked.id, asked.k + 1, asked.labels, asked.offset, asked.radius)
-        own = Coded((await searcher.ask(catalogue.entries, [asked.id]))[0].code)
-        return JSONResponse(bodies.answer(own, hits[: asked.k], len(hits) > asked.k, asked.id))
+        return JSONResponse(bodies.answer(Coded(own.code), hits[: asked.k], len(hits) > asked.k, asked.id))
 
     @app.post(
         "/search/batch",
@@ -203,10 +203,7 @@ def create_app(
     @app.get("/images/{id}/facts", response_model=bodies.ImageFacts, responses=documented(404, 422))
     async def facts(id: bodies.ImageId) -> JSONResponse:
         """Path and labels of an image."""
-        found = await searcher.ask(catalogue.entries, [id])
-        if not found:
-            raise Problem(404, f"There is no image with the id {id} in this index.")
-        return JSONResponse(_facts(found[0]))
+        return JSONResponse(_facts(await searcher.ask(entry_of, catalogue, id)))
 
     @app.get("/labels", response_model=bodies.Labels, responses=documented(422))
     async def labels(

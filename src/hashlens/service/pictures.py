@@ -89,7 +89,7 @@ class Pictures:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _image(self, image: int, known: str) -> Response:
-        entry = self._entry(image)
+        entry = entry_of(self._catalogue, image)
         tag = _tag(entry, "image")
         try:
             raw = self._read(entry)
@@ -104,7 +104,7 @@ class Pictures:
         return Response(content, media_type=kind, headers={"ETag": tag, "Cache-Control": CACHED})
 
     def _thumbnail(self, image: int, size: int, known: str) -> Response:
-        entry = self._entry(image)
+        entry = entry_of(self._catalogue, image)
         tag = _tag(entry, f"thumbnail {size}")
         try:
             raw = self._read(entry)
@@ -114,12 +114,6 @@ class Pictures:
         except UnreadableImage as error:
             return Response(tile(str(error), size), media_type="image/svg+xml")  # not kept: it may come back
         return Response(content, media_type=kind, headers={"ETag": tag, "Cache-Control": CACHED})
-
-    def _entry(self, image: int) -> Entry:
-        entries = self._catalogue.entries([image])
-        if not entries:
-            raise NotFound(f"There is no image with the id {image} in the index {self._catalogue.folder}.")
-        return entries[0]
 
     def _read(self, entry: Entry) -> Raw:
         """The item that was indexed.
@@ -133,6 +127,18 @@ class Pictures:
         if source.fingerprint(item) != entry.fingerprint:
             raise UnreadableImage("changed since indexing")
         return source.read(item)
+
+
+def entry_of(catalogue: Catalogue, image: int) -> Entry:
+    """What an index knows of an image.
+
+    Raises:
+        NotFound: there is no such image, or not any more.
+    """
+    entries = catalogue.entries([image])
+    if not entries:
+        raise NotFound(f"There is no image with the id {image} in the index {catalogue.folder}.")
+    return entries[0]
 
 
 def shrunk(raw: Raw, size: int) -> tuple[bytes, str]:
