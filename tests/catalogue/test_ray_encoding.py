@@ -81,16 +81,16 @@ def test_a_killed_driver_is_started_again_and_only_missing_parts_are_encoded(
 ) -> None:
     monkeypatch.setattr(ray_encoding, "ITEMS", 4)
     script = (
-        "import sys, hashlens as hl, os\n"
+        "import sys, os, time, hashlens as hl\n"
         "from hashlens.catalogue import ray_encoding\n"
         "ray_encoding.ITEMS = 4\n"
         "index, source, address = sys.argv[1:]\n"
         "read = ray_encoding._read\n"
-        "def stopped(path):\n"  # when three parts are stored, and more of them written
-        "    found = read(path)\n"
-        "    if len(index_) >= 11 and len(os.listdir(path.parent)) >= 3:\n"
-        "        print('ready', flush=True); import time; time.sleep(600)\n"
-        "    return found\n"
+        "def stopped(path):\n"  # when three parts are stored; tasks that are under way write three more
+        "    if len(index_) >= 11:\n"
+        "        while len(os.listdir(path.parent)) < 3: time.sleep(0.02)\n"
+        "        print('ready', flush=True); time.sleep(600)\n"
+        "    return read(path)\n"
         "ray_encoding._read = stopped\n"
         "index_ = hl.Catalogue.open(index)\n"
         "index_.update(hl.open_source(source), 'cpu', ray=address)\n"

@@ -206,14 +206,15 @@ class RayShards(SearchEngine):
 
     def _collected(self, asked: Sequence[_Asked]) -> tuple[list[Any], list[str]]:
         """The answers of the shards that are there, and the folders of the others."""
-        answers, missing = [], []
+        answers, missing, reason = [], [], ""
         for shard, one in zip(self._shards, asked, strict=True):
             try:
                 answers.append(one.answer())
-            except _Lost:
+            except _Lost as error:
                 missing.append(str(shard.folder))
+                reason = str(error).rstrip(".")
         if missing and not (self._partial and answers):
-            raise _lost(missing)
+            raise _lost(missing, reason)
         return answers, missing
 
     def _check_apart(self, extents: Sequence[_Extent]) -> None:
@@ -232,9 +233,9 @@ class RayShards(SearchEngine):
                 )
 
 
-def _lost(folders: Sequence[str]) -> BadInput:
-    verb = "is" if len(folders) == 1 else "are"
-    return BadInput(f"{' and '.join(folders)} {verb} lost and being started again; ask again in a moment.")
+def _lost(folders: Sequence[str], reason: str = "") -> BadInput:
+    verb, why = "is" if len(folders) == 1 else "are", f" ({reason})" if reason else ""
+    return BadInput(f"{' and '.join(folders)} {verb} lost{why} and being started again; ask again in a moment.")
 
 
 class _Extent(NamedTuple):
@@ -266,13 +267,14 @@ class _Asked:
         while True:
             try:
                 return ray.get(self._pending, timeout=seconds)
-            except RayTaskError as error:
-                if isinstance(error.cause, BadInput):
-                    raise BadInput(str(error.cause)) from None
-                raise
             except RayError as error:
+                reason: Exception = error
+                if isinstance(error, RayTaskError):
+                    if not isinstance(error.cause, BadInput):
+                        raise
+                    reason = error.cause  # requests have been checked, so that its folder cannot be opened
                 if not self._others or isinstance(error, GetTimeoutError):
-                    raise _Lost(first_line(error)) from None
+                    raise _Lost(first_line(reason)) from None
             self._pending = getattr(self._others.pop(0), self._method).remote(*self._arguments)
 
 
