@@ -36,10 +36,9 @@ def milvus() -> str:
 
     folder = Path(tempfile.mkdtemp(prefix="hashlens-milvus-"))
     started = time.perf_counter()
-    server = MilvusServer(wait_for_started=False)
+    server = MilvusServer()
     server.set_base_dir(str(folder))
     server.start()
-    server.wait_started(timeout=180_000)  # milliseconds; of its own accord it waits for 30 seconds
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.stop)
     print(f"\nMilvus took {time.perf_counter() - started:.1f} s to start")
