@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Generator, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +20,28 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
 
 
-@pytest.hookimpl(tryfirst=True)  # before the processes make groups of what is marked
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay in one process, as do those that need one server, of which there can be one."""
-    for item in items:
-        server = next((name for name in ("milvus", "ray") if item.get_closest_marker(name)), None)
-        item.add_marker(pytest.mark.xdist_group(server or item.path.name))
+# Files that stay in one process together, as there can be one server of Milvus, and two nodes of Ray are enough.
+TOGETHER = {
+    "test_engine.py": "milvus",
+    "test_copying_to_servers.py": "milvus",
+    "test_ray_shards.py": "ray",
+    "test_ray_encoding.py": "ray",
+    "test_pages.py": "ray",
+    "test_on_ray.py": "ray",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file stay in one process, which makes what they share once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return TOGETHER.get(path.rpartition("/")[2], path)
+
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
