@@ -28,8 +28,15 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
-def share_processors(count: int) -> None:
-    """Let this process use so many of the processors, from now on, as others have the rest."""
+def share_processors(count: int | None) -> None:
+    """Let this process use so many of the processors from now on, as others have the rest; ``None`` for all.
+
+    Example:
+        >>> share_processors(1)
+        >>> available_threads()
+        1
+        >>> share_processors(None)
+    """
     global _share
     _share = count
     _pool.cache_clear()
