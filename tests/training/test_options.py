@@ -172,7 +172,7 @@ def test_a_paper_holds_nothing_out_unless_asked_to() -> None:
     assert fit(features, "orthohash", labels=labels, bits=16, epochs=1, device="cpu").training["held_out"] == 40
 
 
-@pytest.mark.parametrize("method", ["csq", "orthohash", "orthohash-no-batch-norm"])
+@pytest.mark.parametrize("method", ["mds", "orthohash", "orthohash-no-batch-norm"])  # csq has PyTorch's
 def test_a_paper_starts_its_hash_layer_from_small_normal_numbers(method: str) -> None:
     labels = np.arange(300) % 3
     features = np.random.default_rng(0).normal(size=(300, 200)).astype(np.float32)
