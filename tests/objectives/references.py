@@ -339,6 +339,15 @@ def _jmlh(codes: Tensor, targets: Tensor, problem: Problem, objective: nn.Module
     return class_loss(found, targets) + 0.1 * math.fsum(divergences) / len(divergences)
 
 
+def correlation_of_rows(weight: Codes) -> float:
+    products = [
+        math.fsum(a * b for a, b in zip(row, other, strict=True)) - (place == number)
+        for place, row in enumerate(weight)
+        for number, other in enumerate(weight)
+    ]
+    return math.fsum(product * product for product in products) / len(products)
+
+
 def sdhc(codes: Codes, of_items: Codes, targets: Tensor, quantization: float, variance: float) -> float:
     labelled = [code for code, labels in zip(codes, label_sets_of(targets), strict=True) if labels]
     rounding = math.fsum(away_from_signs(code) / len(code) for code in labelled) / len(labelled)

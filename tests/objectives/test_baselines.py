@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import hashlens as hl
 from hashlens.centres import bernoulli
 from hashlens.errors import BadInput
+from hashlens.methods import Combination
 from hashlens.models import HASH_LAYERS
 from hashlens.objectives import (
     DPN,
@@ -25,7 +28,10 @@ from hashlens.objectives import (
     HashNet,
     LearnedCosineSoftmax,
     Problem,
+    WeightedSum,
+    announce_hash_layer,
 )
+from hashlens.sources import FeatureArray
 from objectives import references
 from objectives.references import label_sets_of
 from refusals import is_one_sentence
@@ -95,6 +101,36 @@ def test_sdhc_of_both_signs(targets: Tensor) -> None:
     found = references.logits(codes.tolist(), objective.linear.weight.tolist(), objective.linear.bias.tolist())
     wanted = references.sdhc(codes.tolist(), found, targets, 0.4, 0.3)
     assert objective(codes, targets).item() == pytest.approx(wanted, rel=1e-12)
+
+
+@BOTH
+def test_sdhc_pulls_the_rows_of_the_hash_layer_apart(targets: Tensor) -> None:
+    torch.manual_seed(0)
+    objective, layer = SDHC(CLASSES, BITS, orthogonality_weight=0.3).double(), nn.Linear(5, BITS).double()
+    codes = codes_for(targets).tanh()
+    without = objective(codes, targets).item()
+    announce_hash_layer(WeightedSum((1.0, objective)), layer.weight)
+    loss = objective(codes, targets)
+    wanted = without + 0.3 * references.correlation_of_rows(layer.weight.tolist())
+    assert loss.item() == pytest.approx(wanted, rel=1e-12)
+    loss.backward()
+    assert layer.weight.grad is not None
+    away = layer.weight @ layer.weight.T - torch.eye(BITS)
+    torch.testing.assert_close(layer.weight.grad, 0.3 * 4 * away @ layer.weight / BITS**2)
+    assert len(list(objective.parameters())) == 2  # the classifier's: those of the network are not its own
+
+
+def test_training_shows_an_objective_the_hash_layer_that_it_trains() -> None:
+    random = np.random.default_rng(0)
+    features, labels = random.standard_normal((900, 6)).astype(np.float32), np.arange(900) % 3
+
+    def trained(weight: float) -> float:
+        method = Combination(objective="sdhc", hash_layer="tanh", parameters={"orthogonality_weight": weight})
+        points = FeatureArray("points", features, labels)
+        model = hl.fit(points, method, 8, hidden_layers=[16], epochs=30, validation=0, device="cpu")
+        return references.correlation_of_rows(model.network.hash_layer.linear.weight.tolist())
+
+    assert trained(30.0) < trained(0.0) / 2
 
 
 @BOTH
@@ -201,6 +237,7 @@ def test_the_bi_half_layer_halves_every_bit(count: int) -> None:
         (lambda: SDHC(1, 8), "two"),
         (lambda: SDHC(3, 8, quantization_weight=-1), "quantization weight"),
         (lambda: SDHC(3, 8, variance_weight=-1), "variance weight"),
+        (lambda: SDHC(3, 8, orthogonality_weight=-1), "orthogonality weight"),
         (lambda: DPN(bernoulli(3, 8), margin=0), "margin"),
         (lambda: LearnedCosineSoftmax(1, 8), "two"),
         (lambda: LearnedCosineSoftmax(3, 8, margin_kind="tan"), "margin kind"),  # type: ignore[arg-type]

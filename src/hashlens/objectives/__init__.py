@@ -2,7 +2,8 @@
 
 Codes are (B, K) continuous; targets are (B,) int64 classes or (B, C) multi-hot. An objective knows nothing of
 networks or data and works in any training loop. One whose shape changes during training has a method
-``on_epoch(progress)``, see :func:`announce_epoch`.
+``on_epoch(progress)``, see :func:`announce_epoch`; one with a term of the hash layer's weights has
+``on_hash_layer(weight)``, see :func:`announce_hash_layer`.
 
 A new one is one file: an ``nn.Module`` under ``@register(name)``; see :data:`ObjectiveMaker` for what its
 constructor may ask for. Ours are imported here.
@@ -25,6 +26,7 @@ from hashlens.objectives.objective import (
     OBJECTIVES,
     ObjectiveMaker,
     announce_epoch,
+    announce_hash_layer,
     make_objective,
     needs,
     parameters_of,
@@ -54,6 +56,7 @@ __all__ = [
     "Problem",
     "WeightedSum",
     "announce_epoch",
+    "announce_hash_layer",
     "make_objective",
     "needs",
     "parameters_of",

@@ -145,5 +145,27 @@ def announce_epoch(objective: nn.Module, progress: float) -> None:
         on_epoch(progress)
 
 
+def announce_hash_layer(objective: nn.Module, weight: Tensor) -> None:
+    """Show an objective the weights of the hash layer, if it has an ``on_hash_layer`` to see them.
+
+    Training calls this once, before the first epoch; what is shown is what is trained.
+
+    Args:
+        weight: (K, H), from what the hash layer is given to K numbers.
+
+    Example:
+        >>> class Decay(nn.Module):
+        ...     def on_hash_layer(self, weight):
+        ...         self.rows = [weight]
+        >>> objective = Decay()
+        >>> announce_hash_layer(objective, torch.ones(8, 32))
+        >>> objective.rows[0].shape
+        torch.Size([8, 32])
+    """
+    on_hash_layer = getattr(objective, "on_hash_layer", None)
+    if on_hash_layer is not None:
+        on_hash_layer(weight)
+
+
 def _arguments(objective: str | ObjectiveMaker) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(maker_of(objective)).parameters

@@ -14,19 +14,21 @@ from hashlens.objectives.pairs import has_label, mean_over, signs_of
 
 @register("sdhc")
 class SDHC(nn.Module):
-    """Cross-entropy of a linear classifier over codes, a pull to their signs, and a push for variance.
+    """Cross-entropy of a linear classifier over codes, a pull to their signs, a push for variance, orthogonal bits.
 
-    CE + λ₀·mean((u − sign u)²) − λ₁·½·Σ_i mean_k u_ik², as in the program FIRe (``functions/loss/sdh.py``),
-    where the last term is a sum over the batch. Label sets are judged by the binary cross-entropy of every class.
+    CE + λ₀·mean((u − sign u)²) − λ₁·½·Σ_i mean_k u_ik² + λ₂·mean((WWᵀ − I)²), as in the program FIRe
+    (``functions/loss/sdh.py``), where the third term is a sum over the batch. W, (K, H), are the weights of the
+    hash layer, which training shows it (:func:`announce_hash_layer`); without them the last term is 0. Label sets
+    are judged by the binary cross-entropy of every class.
 
-    Deviation: the term that makes rows of the hash layer's weights orthogonal is left out, for an objective sees
-    codes alone.
+    Deviation: I is the paper's; their program has a matrix of ones in its place.
 
     Args:
         classes: C ≥ 2.
         bits: K.
         quantization_weight: λ₀ ≥ 0; 0.001 in their program.
         variance_weight: λ₁ ≥ 0; 0.001 in their program.
+        orthogonality_weight: λ₂ ≥ 0; 0.001 in their program.
 
     Raises:
         BadInput: an argument is out of its range.
@@ -42,15 +44,31 @@ class SDHC(nn.Module):
     """
 
     def __init__(
-        self, classes: int, bits: int, quantization_weight: float = 0.001, variance_weight: float = 0.001
+        self,
+        classes: int,
+        bits: int,
+        quantization_weight: float = 0.001,
+        variance_weight: float = 0.001,
+        orthogonality_weight: float = 0.001,
     ) -> None:
         super().__init__()
         check_classes(classes)
-        for name, weight in (("quantization", quantization_weight), ("variance", variance_weight)):
+        weights = {
+            "quantization": quantization_weight,
+            "variance": variance_weight,
+            "orthogonality": orthogonality_weight,
+        }
+        for name, weight in weights.items():
             if not weight >= 0:
                 raise BadInput(f"The {name} weight is {weight}; it must be 0 or more.")
         self.quantization_weight, self.variance_weight = quantization_weight, variance_weight
+        self.orthogonality_weight = orthogonality_weight
         self.linear = nn.Linear(bits, classes)
+        self._hash_layer: list[Tensor] = []  # in a list, lest the network's weights become those of the objective
+
+    def on_hash_layer(self, weight: Tensor) -> None:
+        """Take the weights of the hash layer, (K, H)."""
+        self._hash_layer = [weight]
 
     def forward(self, codes: Tensor, targets: Tensor) -> Tensor:
         """Loss of a batch.
@@ -66,5 +84,18 @@ class SDHC(nn.Module):
             codes, labelled = codes.to(self.linear.weight.dtype), has_label(targets)
             rounding = mean_over((codes - signs_of(codes)).square().mean(1), labelled)
             variance = (codes.square().mean(1) * labelled).sum() / 2
-            weighted = self.quantization_weight * rounding - self.variance_weight * variance
-            return classification_loss(self.linear(codes), targets) + weighted
+            loss = classification_loss(self.linear(codes), targets)
+            loss = loss + self.quantization_weight * rounding - self.variance_weight * variance
+            for weight in self._hash_layer:
+                loss = loss + self.orthogonality_weight * correlation_of_rows(weight)
+            return loss
+
+
+def correlation_of_rows(weight: Tensor) -> Tensor:
+    """How far the rows of W are from orthonormal, mean((WWᵀ − I)²): a scalar, from (K, H).
+
+    Example:
+        >>> correlation_of_rows(torch.eye(2, 3)).item(), correlation_of_rows(torch.ones(2, 1)).item()
+        (0.0, 0.5)
+    """
+    return (weight @ weight.T - torch.eye(len(weight), dtype=weight.dtype, device=weight.device)).square().mean()

@@ -7,7 +7,7 @@ import math
 from torch import Tensor, nn
 
 from hashlens.errors import BadInput
-from hashlens.objectives.objective import announce_epoch
+from hashlens.objectives.objective import announce_epoch, announce_hash_layer
 
 
 class WeightedSum(nn.Module):
@@ -56,3 +56,8 @@ class WeightedSum(nn.Module):
         """Pass on how far the training is, a share in [0, 1)."""
         for objective in self.objectives:
             announce_epoch(objective, progress)
+
+    def on_hash_layer(self, weight: Tensor) -> None:
+        """Pass on the weights of the hash layer, (K, H)."""
+        for objective in self.objectives:
+            announce_hash_layer(objective, weight)

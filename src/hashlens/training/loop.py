@@ -17,7 +17,7 @@ from hashlens.codes import pack
 from hashlens.errors import BadInput
 from hashlens.methods import OPTIMIZERS, SCHEDULES, TrainingSettings
 from hashlens.models import HashNetwork
-from hashlens.objectives import announce_epoch
+from hashlens.objectives import announce_epoch, announce_hash_layer
 from hashlens.progress import Progress, silence
 from hashlens.training.checkpoints import Checkpoint
 from hashlens.training.datasets import ShuffleByEpoch, seed_for
@@ -114,6 +114,7 @@ def train(
     rates, factor = [group["lr"] for group in optimizer.param_groups], SCHEDULES[settings.schedule]
     steps = settings.epochs * len(batches)
     record = Record()
+    announce_hash_layer(objective, network.hash_layer.linear.weight)
     if saved:
         both.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
