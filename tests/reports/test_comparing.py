@@ -60,6 +60,25 @@ def test_the_features_stand_at_every_code_length(tmp_path: Path) -> None:
     assert texts[0] == "features" and texts[1] == texts[2]
 
 
+def test_codes_rank_before_they_are_rounded_by_another_distance(tmp_path: Path) -> None:
+    found = compare(tmp_path, ["cross-entropy", "shrewd:classification_weight=0", "features"],
+                    seeds=[1], distance="cosine", taxonomy=1 - np.eye(4))  # fmt: skip
+    train, asked = features(80), features(20, 1)
+    model = hl.fit(train, "cross-entropy", 8, epochs=2, seed=1, device="cpu")
+    codes = model.continuous_codes(asked), asked.labels, model.continuous_codes(train), train.labels
+    assert found.mean("cross-entropy", 8, "mAP@all") == hl.evaluate(*codes, distance="cosine")["mAP@all"]
+    shrewd = hl.methods.SHREWD(classification_weight=0)
+    model = hl.fit(train, shrewd, 8, epochs=2, seed=1, device="cpu", taxonomy=1 - np.eye(4))
+    codes = model.continuous_codes(asked) - 0.5, asked.labels, model.continuous_codes(train) - 0.5, train.labels
+    wanted = hl.evaluate(*codes, distance="cosine")["mAP@all"]
+    assert found.mean("shrewd:classification_weight=0", 8, "mAP@all") == wanted
+    by_cosine = hl.evaluate(asked.features(), asked.labels, train.features(), train.labels, distance="cosine")
+    assert found.mean("features", 8, "mAP@all") == by_cosine["mAP@all"]
+    found = compare(tmp_path / "l2", ["itq", "features"], seeds=[0], distance="l2")
+    by_l2 = hl.evaluate(asked.features(), asked.labels, train.features(), train.labels, distance="l2")
+    assert found.mean("features", 8, "mAP@all") == by_l2["mAP@all"]
+
+
 def test_only_missing_runs_are_done_and_more_can_be_added(tmp_path: Path) -> None:
     compare(tmp_path)
     runs = tmp_path / "runs"
@@ -83,6 +102,7 @@ def test_only_missing_runs_are_done_and_more_can_be_added(tmp_path: Path) -> Non
         ({"queries": features(20, 1, "others")}, "sides"),
         ({"taxonomy": 1 - np.eye(4), "at": (100, 1000, None)}, "relations"),
         ({"queries": features(24, 1, "asked")}, "other images"),
+        ({"distance": "l2"}, "distance"),
         ({"methods": {"orthohash": "csq", "itq": "itq"}}, "other parameters"),
     ],
 )
@@ -121,6 +141,7 @@ def test_damaged_runs_are_refused_and_never_unpickled(tmp_path: Path) -> None:
         ({"methods": ["hashlens"], "options": FitOptions(paper=True)}, "paper"),
         ({"methods": ["hashlens-taxonomy"]}, "taxonomy"),
         ({"bits": [3]}, "3"),
+        ({"distance": "l3"}, "l3"),
         ({"bits": []}, "code length"),
         ({"seeds": [-1]}, "-1"),
         ({"seeds": [0, 0]}, "twice"),

@@ -33,7 +33,7 @@ def compare(
         str,
         typer.Option(
             help="Separated by commas: methods of hashlens fit, with parameters after colons as in "
-            "orthohash:margin=0.3:scale=auto; and features, which are ranked by cosine.",
+            "orthohash:margin=0.3:scale=auto; and features, which are ranked by cosine or that distance.",
         ),
     ],
     bits: Annotated[str, typer.Option(help="Code lengths, separated by commas.")] = "16,32,64",
@@ -86,6 +86,9 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    distance: Annotated[
+        str, typer.Option(help="hamming; or cosine, l1 or l2, by which codes rank before they are rounded.")
+    ] = "hamming",
     taxonomy: Relations = None,
     senses: Senses = None,
     backbone: Annotated[str, typer.Option(help="efficientnet_lite0, alexnet, or any name that timm knows.")] = (
@@ -133,6 +136,7 @@ def compare(
             leave_one_out=leave_one_out,
             at=depths(at) if at else None,
             taxonomy=with_senses(taxonomy, senses),
+            distance=distance,
             figures=_words(figures) if figures else None,
             baseline=baseline,
             options=FitOptions(

@@ -22,10 +22,13 @@ from hashlens.errors import BadInput
 from hashlens.files import replacing, write_json
 from hashlens.methods import Method, Projection, configure, get_method
 from hashlens.metrics import Report, evaluate
+from hashlens.metrics.rankings import check_distance
+from hashlens.models import HashModel
 from hashlens.progress import Progress, silence
 from hashlens.reports.compared import Compared, Run
 from hashlens.reports.compared_plots import draw_comparison
 from hashlens.reports.compared_sides import Division, Items, OnceComputed, Sides, digest_of
+from hashlens.sources import Source
 from hashlens.sources.protocols import published_depth
 from hashlens.training import FitOptions, fit_with
 
@@ -73,6 +76,7 @@ def compare(
     leave_one_out: bool = False,
     at: Sequence[int | None] | None = None,
     taxonomy: Taxonomy | ArrayLike | str | os.PathLike[str] | None = None,
+    distance: str = "hamming",
     figures: Sequence[str] | None = None,
     baseline: str | None = None,
     options: FitOptions | None = None,
@@ -89,7 +93,8 @@ def compare(
             ``coco=FOLDER``, …), which says all of it. Without queries, its splits ``train`` and ``test`` are taken.
         methods: names in :data:`hashlens.methods.METHODS` or :data:`hashlens.methods.PROJECTIONS`, with parameters
             after colons where others are wanted, as in ``orthohash:margin=0.3:centres=hadamard``; or a name of your
-            own → such a name or a method. ``features`` are the float features, ranked by cosine.
+            own → such a name or a method. ``features`` are the float features, ranked by cosine, or by ``distance``
+            where that is of numbers.
         folder: is made if need be; gets the runs, tables (``table.csv``, ``table.md``, ``table.tex``) and plots.
         bits: code lengths.
         seeds: of everything random in a run: what is drawn, initial weights, batches.
@@ -106,6 +111,7 @@ def compare(
         taxonomy: of the classes, for hierarchical figures and methods that use one; see
             :func:`hashlens.classes.class_distances`. An array is in the order of the database's classes, then of
             others that only the training images or the queries have.
+        distance: "hamming"; or "cosine", "l1" or "l2", by which codes rank before they are rounded.
         figures: those to show, such as ``mAP@all``; by default mAP at all depths, and mAHP. All others are kept.
         baseline: of ``methods``; the one that the others are compared with. The first by default.
         options: how to train, and with what backbone, see :class:`hashlens.training.FitOptions`; but for bits, seed
@@ -145,6 +151,7 @@ def compare(
     for job_bits in bits:  # fails before any image is read
         for one in layers:
             replace(options, bits=job_bits, hidden_layers=one, seed=min(seeds))
+    check_distance(distance)
     jobs = _jobs(chosen, bits, layers, seeds)
 
     division = Division(
@@ -171,12 +178,13 @@ def compare(
         },
         "division": asdict(division),
         "depths": list(depths),
+        "distance": distance,
         "relations": None if relations is None else _digest(class_distances(relations, names)),
         "options": asdict(replace(options, device=None, checkpoints=None)),
     }
     _begin(folder, definition)
     data = {seed: digest_of(sides[seed]) for seed in seeds}
-    work = _Work(sides, chosen, relations, names, depths, leave_one_out, options, progress)
+    work = _Work(sides, chosen, relations, names, depths, leave_one_out, distance, options, progress)
     runs = []
     missing = [job for job in jobs if not (folder / RUNS_FOLDER / job.file).is_file()]
     with (progress or silence)("Comparing", len(missing)) as advance:
@@ -267,11 +275,12 @@ class _Work:
         names: tuple[str, ...],
         depths: tuple[int | None, ...],
         leave_one_out: bool,
+        distance: str,
         options: FitOptions,
         progress: Progress | None,
     ) -> None:
         self._sides, self._methods, self._relations, self._names = sides, methods, relations, names
-        self._depths, self._leave_one_out = depths, leave_one_out
+        self._depths, self._leave_one_out, self._distance = depths, leave_one_out, distance
         self._options, self._progress = options, progress
         self._features: OnceComputed | None = None
         self._ready: tuple[int, Sides] | None = None
@@ -292,14 +301,15 @@ class _Work:
                     used.train, self._options_of(job, method), method, taxonomy=self._taxonomy(method, used)
                 )
             seconds = time.perf_counter() - started
-            database, kept = model.encode(used.database, return_items=True)
+            database, kept = self._codes(model, used.database)
             queries, asked = database, kept
             if used.queries is not used.database:
-                queries, asked = model.encode(used.queries, return_items=True)
+                queries, asked = self._codes(model, used.queries)
             assert used.queries.labels is not None and used.database.labels is not None
             report = evaluate(
                 queries, used.queries.labels[asked], database, used.database.labels[kept], self._depths,
-                self._relations, self._names, model.bits, self._leave_one_out,
+                self._relations, self._names, model.bits if self._distance == "hamming" else None,
+                self._leave_one_out, self._distance,
             )  # fmt: skip
         content = {
             "version": VERSION,
@@ -318,13 +328,21 @@ class _Work:
         }
         return Run(content, Report(report.figures, report.per_query))
 
+    def _codes(self, model: HashModel, items: Source) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """What is ranked, and of which items; bits lie on either side of 0."""
+        if self._distance == "hamming":
+            return model.encode(items, return_items=True)
+        codes, kept = model.continuous_codes(items, return_items=True)
+        return codes - model.network.hash_layer.threshold, kept
+
     def _rank(self, sides: Sides) -> Report:
-        """By cosines of the features."""
+        """By the features themselves."""
         _, queries, database = sides
         assert queries.labels is not None and database.labels is not None
         return evaluate(
             queries.features(), queries.labels, database.features(), database.labels, self._depths,
-            self._relations, self._names, leave_one_out=self._leave_one_out, distance="cosine",
+            self._relations, self._names, leave_one_out=self._leave_one_out,
+            distance="cosine" if self._distance == "hamming" else self._distance,
         )  # fmt: skip
 
     def _as_features(self, seed: int) -> Sides:
