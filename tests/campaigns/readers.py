@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,7 @@ from hashlens.backbones.backbone import read_weights
 from hashlens.backbones.extraction import _OptionalCache
 from hashlens.backbones.feature_cache import FeatureCache
 from hashlens.catalogue import Catalogue, copy_to, ray_encoding
+from hashlens.catalogue.catalogue import DATABASE_FILE
 from hashlens.classes import Sense, open_taxonomy, read_senses, read_similarity, write_senses
 from hashlens.engines import HammingIndex
 from hashlens.engines.hamming import multi_index
@@ -141,24 +143,49 @@ def make_catalogue(folder: Path) -> None:
 
 def read_catalogue(folder: Path) -> Any:
     catalogue = Catalogue.open(folder)
+    facts_of(folder)
     codes = catalogue.model().encode(vectors(3))
-    found = catalogue.search(codes, 9)
-    repr(catalogue), facts_of(folder)
-    catalogue.search_ids([found[0][0].id], 5, labels=[next(iter(catalogue.labels()))])
-    catalogue.entries(catalogue.sample(5))
-    return [[(hit.id, hit.distance) for hit in hits] for hits in found]
+    return catalogue.search(codes, 9), answers_of(catalogue)
+
+
+def make_database(folder: Path) -> None:
+    """No more of a catalogue than its database, of which the codes are laid out again."""
+    make_catalogue(folder)
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def answers_of(catalogue: Catalogue) -> Any:
+    """What a catalogue can be asked without its model, beginning anywhere, as the first refusal ends it."""
+    random = np.random.default_rng(3)
+    codes, details = random.integers(0, 256, (3, 2), np.uint8), random.integers(-128, 128, (3, BITS), np.int8)
+    questions: list[Callable[[], Any]] = [
+        lambda: len(catalogue),
+        catalogue.labels,
+        catalogue.sources,
+        catalogue.skipped,
+        lambda: catalogue.search(codes, 20),
+        lambda: catalogue.search(codes, 5, details=details),
+        lambda: catalogue.search(codes, 20, labels=["cat"]),
+        lambda: catalogue.search_ids(range(1, 60, 5), 4),
+        lambda: catalogue.search_paths(["mine#7"], 5),
+        lambda: [vars(entry) for entry in catalogue.entries(range(1, 61))],
+        lambda: [vars(entry) for entry in catalogue.entries(catalogue.sample(1000))],
+        lambda: [array.tolist() for batch in catalogue.codes() for array in batch],
+    ]
+    first = zlib.crc32((catalogue.folder / DATABASE_FILE).read_bytes()) % len(questions)
+    order = np.roll(np.arange(len(questions)), -first).tolist()
+    return sorted((place, questions[place]()) for place in order)
 
 
 def update_catalogue(folder: Path) -> Any:
     """As a later ``hashlens index``, in which everything is read that tells what has changed."""
     catalogue = Catalogue.open(folder)
     changes = catalogue.update(features(70).select(range(5, 70)))
+    entries = [vars(entry) for entry in catalogue.entries(range(1, 80))]
     catalogue.remove("mine")
-    return changes.added
-
-
-def beside_database(name: str) -> bool:
-    return not name.startswith("catalogue")
+    return changes, entries, catalogue.labels()
 
 
 # What is kept in the cache folder: what is damaged there is made again
@@ -572,8 +599,9 @@ def is_sentence(text: str) -> None:
 READERS: dict[str, Reader] = {
     "model": Reader(lambda folder: feature_model().save(folder), read_model, everything),
     "codes": Reader(make_codes, read_codes, everything),
-    "catalogue": Reader(make_catalogue, read_catalogue, beside_database),
-    "catalogue-update": Reader(make_catalogue, update_catalogue, beside_database),
+    "catalogue": Reader(make_catalogue, read_catalogue, everything),
+    "catalogue-update": Reader(make_catalogue, update_catalogue, everything),
+    "database": Reader(make_database, lambda folder: answers_of(Catalogue.open(folder)), everything),
     "feature-cache": Reader(cached(fill_features), cached(read_features), everything),
     "onnx": Reader(cached(read_graph), cached(read_graph), everything),
     "npz": Reader(make_npz, read_npz),

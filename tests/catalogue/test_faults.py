@@ -21,6 +21,7 @@ from hashlens.models import HashModel
 from refusals import is_one_sentence
 
 CLASSES = ("cat", "dog")
+FORMATS = Path(__file__).parents[1] / "formats"
 
 
 def source(count: int = 60, seed: int = 0, name: str = "mine") -> hl.sources.FeatureArray:
@@ -248,16 +249,22 @@ COLUMNS = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("version", ["third", "with checksums"])
 @pytest.mark.parametrize("column", COLUMNS)
-def test_rows_of_other_types_are_refused_or_passed_over(tmp_path: Path, model: HashModel, column: str) -> None:
-    Catalogue.create(tmp_path / "whole", model).update(source())
+def test_rows_of_other_types_are_refused_or_passed_over(
+    tmp_path: Path, model: HashModel, column: str, version: str
+) -> None:
+    if version == "third":
+        shutil.copytree(FORMATS / "3" / "index", tmp_path / "whole")
+    else:
+        Catalogue.create(tmp_path / "whole", model).update(source())
     table, name = column.split(".")
-    codes = model.encode(source().features()[:2])
+    codes = np.zeros((2, 2), np.uint8)
     for odd, value in ODD.items():
         folder = tmp_path / odd
         shutil.copytree(tmp_path / "whole", folder)
         with sqlite3.connect(folder / "catalogue.sqlite") as rows:
-            rows.execute("INSERT INTO skipped VALUES ('lost.jpg', 'mine', 'gone')")
+            rows.execute("INSERT INTO skipped (path, source, reason) VALUES ('lost.jpg', 'mine', 'gone')")
             rows.execute("PRAGMA writable_schema = ON")  # by which NOT NULL can be had out of the way
             statement = (
                 "UPDATE sqlite_schema SET sql = replace(sql, 'NOT NULL', '') WHERE type = 'table' AND name = ?"

@@ -9,8 +9,8 @@ import os
 import re
 import secrets
 import shutil
-import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens import engines
+from hashlens.catalogue.checksums import IMAGES, LABELS, PENDING, Rows
 from hashlens.catalogue.comparison import Comparison
 from hashlens.catalogue.database import Database, as_bytes, as_stored, as_text, create, note, properties
 from hashlens.catalogue.parts import Part, listing_digest
@@ -355,7 +356,10 @@ class Catalogue:
 
     def __len__(self) -> int:
         with self._database.connect() as rows:
-            return int(rows.execute("SELECT count(*) FROM images").fetchone()[0])
+            rows.execute("BEGIN")
+            images = int(rows.execute("SELECT count(*) FROM images").fetchone()[0])
+            rows.check_tally(IMAGES, images)
+            return images
 
     def __repr__(self) -> str:
         return f"Catalogue({str(self.folder)!r}, {len(self):,} codes of {self.bits} bits)"
@@ -363,8 +367,10 @@ class Catalogue:
     def sources(self) -> dict[str, int]:
         """Number of images from each source."""
         with self._database.connect() as rows:
-            found = rows.execute("SELECT source, count(*) FROM images GROUP BY source ORDER BY source")
-            return {as_text(source): count for source, count in found}
+            rows.execute("BEGIN")
+            rows.check_sum(IMAGES)
+            found = Counter(source for (source,) in rows.checked("SELECT source, {images} FROM images"))
+            return {as_text(source): found[source] for source in sorted(found, key=as_text)}
 
     def labels(self, containing: str = "", limit: int | None = None) -> dict[str, int]:
         """Number of images with each label, by name.
@@ -377,9 +383,12 @@ class Catalogue:
         part = containing.casefold()
         with self._database.connect() as rows:
             rows.create_function("place", 1, lambda name: as_text(name).casefold().find(part), deterministic=True)
-            found = rows.execute(
-                "SELECT name, (SELECT count(*) FROM image_labels WHERE label = labels.id) FROM labels "
-                "WHERE place(name) >= 0 AND EXISTS (SELECT 1 FROM image_labels WHERE label = labels.id) "
+            rows.execute("BEGIN")
+            rows.check_sum(LABELS)
+            found = rows.checked(
+                "SELECT name, (SELECT count(*) FROM image_labels WHERE label = labels.id), {labels} AND {tally} "
+                "FROM labels WHERE place(name) >= 0 AND "
+                "(EXISTS (SELECT 1 FROM image_labels WHERE label = labels.id) OR NOT {tally}) "
                 "ORDER BY ? AND place(name) > 0, name LIMIT ?",
                 (part != "", -1 if limit is None else limit),
             )
@@ -390,22 +399,52 @@ class Catalogue:
         with self._database.connect() as rows:
             rows.execute("BEGIN")
             described = _described(rows, ids)
-            found = rows.execute(
-                "SELECT images.id, source, size, mtime, code FROM json_each(?) AS wanted "
+            found = rows.checked(
+                "SELECT images.id, source, size, mtime, code, {images} FROM json_each(?) AS wanted "
                 "JOIN images ON images.id = wanted.value ORDER BY images.id",
                 (json.dumps(sorted(set(ids))),),
             )
-            return [
+            entries = [
                 Entry(image, *described[image], as_text(source), (size, mtime), self._as_codes([code])[0])
                 for image, source, size, mtime, code in found
             ]
+            if len(entries) < len(set(ids)):
+                rows.check_sum(IMAGES)
+            return entries
 
     def codes(self, at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
         """Ids, (n,), and packed codes, (n, ceil(K/8)), of all images by id, in batches of up to ``at_once``."""
         with self._database.connect() as rows:
-            cursor = rows.execute("SELECT id, code FROM images ORDER BY id")
-            while batch := cursor.fetchmany(at_once):
+            rows.execute("BEGIN")
+            rows.check_sum(IMAGES)
+            stored = rows.checked("SELECT id, code, {images} FROM images ORDER BY id")
+            while batch := list(itertools.islice(stored, at_once)):
                 yield np.array([image for image, _ in batch], np.int64), self._as_codes([code for _, code in batch])
+
+    def check(self) -> None:
+        """Look at all that is known of images, as is done before any of it is changed or merged.
+
+        Otherwise each is looked at when it is read.
+
+        Raises:
+            BadInput: the database is damaged, or was changed by another program.
+
+        Example:
+            >>> import tempfile, hashlens as hl
+            >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+            >>> source = hl.sources.FeatureArray("mine", x, np.arange(60) % 2, ["cat", "dog"])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     catalogue = Catalogue.create(folder, hl.fit(source, "lsh", bits=16, device="cpu"))
+            ...     _ = catalogue.update(source)
+            ...     catalogue.check()
+        """
+        with self._database.connect() as rows:
+            rows.execute("BEGIN")
+            rows.check_everything()
+
+    def _prepare_to_change(self) -> None:
+        self.check()  # or damaged rows would get new checksums
+        self._database.bring_forward()
 
     def remove(self, source: str) -> int:
         """Remove all images that came from a source, which may be gone; how many those are.
@@ -425,6 +464,7 @@ class Catalogue:
         if not found:
             some = ", ".join(list(known)[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
             raise NotFound(f"No image in {self.folder} came from {source}; they came from {some or 'nowhere'}.")
+        self._prepare_to_change()
         with self._database.connect() as rows, rows:
             removed = rows.execute("DELETE FROM images WHERE source = ?", (as_stored(found[0]),)).rowcount
             rows.execute("DELETE FROM skipped WHERE source = ?", (as_stored(found[0]),))
@@ -433,6 +473,7 @@ class Catalogue:
 
     def prune(self) -> int:
         """Remove images whose file, or the table that they stand in, is gone; how many those are."""
+        self._prepare_to_change()
         with self._database.connect() as rows, rows:
             stored = rows.execute("SELECT id, path FROM images").fetchall()
             gone = [(image,) for image, path in stored if is_gone(as_text(path))]
@@ -462,7 +503,7 @@ class Catalogue:
     def skipped(self) -> list[tuple[str, str]]:
         """Paths that could not be read when their source was last indexed, and why."""
         with self._database.connect() as rows:
-            found = rows.execute("SELECT path, reason FROM skipped ORDER BY path")
+            found = rows.checked("SELECT path, reason, {skipped} FROM skipped ORDER BY path")
             return [(as_text(path), reason) for path, reason in found]
 
     def update(
@@ -505,6 +546,7 @@ class Catalogue:
             Changes(added=10, changed=0, removed=20, unchanged=30, moved=0, skipped=[])
             {'cat': 20, 'dog': 20}
         """
+        self._prepare_to_change()
         changes = Changes()
         listing = "" if part is None else listing_digest(source)
         with self._database.connect() as rows:
@@ -549,7 +591,7 @@ class Catalogue:
         model.encoder(device).close()  # refuses a wrong device here, once
         return RayEncoder(self.folder / MODEL_FOLDER, model.fingerprint(), self.folder / PARTS_FOLDER, ray, device)
 
-    def _take_part(self, rows: sqlite3.Connection, part: Part | None) -> None:
+    def _take_part(self, rows: Rows, part: Part | None) -> None:
         """Note which part of a source the catalogue is about to hold, and that it does not yet."""
         with rows:
             noted = properties(rows).get("part")
@@ -619,7 +661,7 @@ class Catalogue:
         with self._up_to_date() as (rows, engine):
             found = zip(*engine.search(codes, page.depth, **self._labelled(rows, labels)), strict=True)
             asked = itertools.repeat(None) if details is None else details
-            return _as_hits(rows, [page.of(rows, *one) for one in zip(found, asked, strict=False)], offset)
+            return self._as_hits(rows, [page.of(rows, *one) for one in zip(found, asked, strict=False)], offset)
 
     def search_ids(
         self,
@@ -713,19 +755,20 @@ class Catalogue:
                         digest = content_digest(source.read(item))
                     except UnreadableImage:
                         return None
-                    row = rows.execute(
-                        "SELECT code, detail FROM contents JOIN images ON images.id = contents.image "
-                        "LEFT JOIN details ON details.image = images.id WHERE digest = ? "
-                        "ORDER BY images.id LIMIT 1",
-                        (digest,),
-                    ).fetchone()
+                    row = next(
+                        rows.checked(
+                            "SELECT images.id, code, {images} AND {contents} FROM contents "
+                            "JOIN images ON images.id = contents.image WHERE digest = ? ORDER BY images.id LIMIT 1",
+                            (digest,),
+                        ),
+                        None,
+                    )
                     if row is None:
                         return None
-                    codes.append(row[0])
-                    details.append(row[1])
-        if None in details:
-            return self._as_codes(codes), None
-        return self._as_codes(codes), as_bytes(details, self.bits).view(np.int8)
+                    codes.append(row[1])
+                    details.append(details_of(rows, row[:1], self.bits).get(row[0]))
+        known = [detail for detail in details if detail is not None]
+        return self._as_codes(codes), np.stack(known) if len(known) == count else None
 
     def _ties(self, codes: NDArray[np.uint8], found: Sequence[Sequence[Hit]], labels: Sequence[str]) -> list[Ties]:
         """How many images are as far from each query as the farthest of its hits."""
@@ -763,7 +806,7 @@ class Catalogue:
 
     def _others(
         self,
-        rows: sqlite3.Connection,
+        rows: Rows,
         engine: SearchEngine,
         asked: Sequence[tuple[int, bytes]],
         labels: Sequence[str],
@@ -779,30 +822,45 @@ class Catalogue:
         for (own, _), distances, ids in zip(asked, *found, strict=True):
             others = np.flatnonzero(ids != own)[: page.depth]
             ranked.append(page.of(rows, (distances[others], ids[others]), details.get(own)))
-        return _as_hits(rows, ranked, page.offset)
+        return self._as_hits(rows, ranked, page.offset)
 
-    def _image_at(self, rows: sqlite3.Connection, path: str) -> tuple[int, bytes]:
-        find = "SELECT id, code FROM images WHERE path = ?"
-        row = rows.execute(find, (as_stored(path),)).fetchone()
-        row = row or rows.execute(find, (as_stored(os.path.abspath(path)),)).fetchone()  # noqa: PTH100
-        if row is None:
-            raise NotFound(f"{path} is not in the index {self.folder}.")
-        return row
+    def _as_hits(self, rows: Rows, found: Sequence[Ranking], offset: int = 0) -> list[list[Hit]]:
+        """Distances and ids of each query as hits; a copy of the codes may hold ids that the database does not."""
+        described = _described(rows, [image for _, ids in found for image in ids.tolist()])
+        answers = []
+        for distances, ids in found:
+            pairs = [pair for pair in zip(distances.tolist(), ids.tolist(), strict=True) if pair[1] in described]
+            if self._elsewhere is None and len(pairs) < len(ids):
+                raise rows.damaged()
+            answers.append(
+                [
+                    Hit(rank, distance, *described[image], image)
+                    for rank, (distance, image) in enumerate(pairs, start=offset + 1)
+                ]
+            )
+        return answers
 
-    def _image_with(self, rows: sqlite3.Connection, image: int) -> tuple[int, bytes]:
-        row = rows.execute("SELECT id, code FROM images WHERE id = ?", (image,)).fetchone()
-        if row is None:
-            raise NotFound(f"There is no image with the id {image} in the index {self.folder}.")
-        return row
+    def _image_at(self, rows: Rows, path: str) -> tuple[int, bytes]:
+        for one in path, os.path.abspath(path):  # noqa: PTH100
+            for row in rows.checked("SELECT id, code, {images} FROM images WHERE path = ?", (as_stored(one),)):
+                return row
+        raise NotFound(f"{path} is not in the index {self.folder}.")
 
-    def _labelled(self, rows: sqlite3.Connection, labels: Sequence[str]) -> dict[str, Any]:
+    def _image_with(self, rows: Rows, image: int) -> tuple[int, bytes]:
+        for row in rows.checked("SELECT id, code, {images} FROM images WHERE id = ?", (image,)):
+            return row
+        rows.check_sum(IMAGES)
+        raise NotFound(f"There is no image with the id {image} in the index {self.folder}.")
+
+    def _labelled(self, rows: Rows, labels: Sequence[str]) -> dict[str, Any]:
         """What tells the engine to find only images that have one of the labels, if there are any."""
         if not labels:
             return {}
-        having = "SELECT image FROM image_labels JOIN labels ON label = labels.id WHERE name = ?"
         found: list[int] = []
         for label in labels:
-            ids = [image for (image,) in rows.execute(having, (as_stored(label),))]
+            named = rows.checked("SELECT id, {labels} AND {tally} FROM labels WHERE name = ?", (as_stored(label),))
+            number = next(named, (0,))
+            ids = [image for (image,) in rows.execute("SELECT image FROM image_labels WHERE label = ?", number)]
             if not ids:
                 raise NotFound(f"No image in {self.folder} has the label {label!r}.")
             found += ids
@@ -811,7 +869,7 @@ class Catalogue:
         return {"allow": np.array(found, np.int64)}
 
     @contextmanager
-    def _up_to_date(self) -> Iterator[tuple[sqlite3.Connection, SearchEngine]]:
+    def _up_to_date(self) -> Iterator[tuple[Rows, SearchEngine]]:
         """The engine as the database has it, in a transaction, so that what is read from that belongs to it."""
         with self._database.connect() as rows:
             rows.execute("BEGIN")
@@ -827,7 +885,7 @@ class Catalogue:
             finally:
                 rows.commit()
 
-    def _current_engine(self, rows: sqlite3.Connection) -> SearchEngine | None:
+    def _current_engine(self, rows: Rows) -> SearchEngine | None:
         """The engine, if it holds what the database noted last. Who changes it changes a copy, if it is ours."""
         facts = properties(rows)
         noted = facts["codes"], facts["state"]
@@ -852,14 +910,15 @@ class Catalogue:
         with self._lock:
             self._opened = noted, engine
 
-    def _bring_up_to_date(self, rows: sqlite3.Connection) -> SearchEngine:
+    def _bring_up_to_date(self, rows: Rows) -> SearchEngine:
         """The engine with all changes, and what it holds noted; nobody else uses it if it is ours."""
         engine = self._current_engine(rows)
         if isinstance(engine, HammingIndex):
             engine = copy.copy(engine)
             if not _has_pending(rows):
                 return engine
-        images = rows.execute("SELECT count(*) FROM images").fetchone()[0]
+        images = rows.check_sum(IMAGES)
+        rows.check_sum(PENDING)
         if engine is None and self._engine_address:
             engine = engines.open(self._engine_address, self.bits)
             rows.execute("INSERT OR IGNORE INTO pending SELECT id FROM images")
@@ -869,8 +928,10 @@ class Catalogue:
             [row[0] for row in rows.execute("SELECT image FROM pending EXCEPT SELECT id FROM images")], np.int64
         )
         engine.remove(gone[engine.contains(gone)])
-        new = rows.execute("SELECT id, code FROM images WHERE id IN (SELECT image FROM pending) ORDER BY id")
-        while batch := new.fetchmany(ROWS_AT_ONCE):
+        new = rows.checked(
+            "SELECT id, code, {images} FROM images WHERE id IN (SELECT image FROM pending) ORDER BY id"
+        )
+        while batch := list(itertools.islice(new, ROWS_AT_ONCE)):
             engine.add(
                 self._as_codes([code for _, code in batch]), np.array([image for image, _ in batch], np.int64)
             )
@@ -878,7 +939,7 @@ class Catalogue:
         self._note_state(rows, engine, images)
         return engine
 
-    def _build_anew(self, rows: sqlite3.Connection) -> SearchEngine:
+    def _build_anew(self, rows: Rows) -> SearchEngine:
         """Our engine with the codes of all images in a new folder, since others may be searching the old one."""
         number = int(properties(rows)["codes"]) + 1
         for old in self.folder.iterdir():
@@ -892,7 +953,7 @@ class Catalogue:
         self._note_state(rows, engine, len(engine))
         return engine
 
-    def _note_state(self, rows: sqlite3.Connection, engine: SearchEngine, images: int) -> None:
+    def _note_state(self, rows: Rows, engine: SearchEngine, images: int) -> None:
         state = _state_of(engine)
         rows.execute("DELETE FROM pending")
         note(rows, state=state, indexed=images)
@@ -949,9 +1010,12 @@ def _new_folder_beside(folder: Path) -> Path:
     return work
 
 
-def _has_pending(rows: sqlite3.Connection) -> bool:
+def _has_pending(rows: Rows) -> bool:
     """Whether images have changed since the engine was brought up to date."""
-    return bool(rows.execute("SELECT EXISTS (SELECT 1 FROM pending)").fetchone()[0])
+    if rows.execute("SELECT EXISTS (SELECT 1 FROM pending)").fetchone()[0]:
+        return True
+    rows.check_tally(PENDING, 0)
+    return False
 
 
 def _is_sparse(engine: HammingIndex, images: int) -> bool:
@@ -964,15 +1028,15 @@ def _state_of(engine: SearchEngine) -> str:
     return engine.state if isinstance(engine, HammingIndex) else ""
 
 
-def _stored_codes(rows: sqlite3.Connection, code_bytes: int) -> Iterator[NDArray[np.uint8]]:
+def _stored_codes(rows: Rows, code_bytes: int) -> Iterator[NDArray[np.uint8]]:
     """The codes of all images by id, in batches, the first of them empty."""
     yield np.empty((0, code_bytes), np.uint8)
-    cursor = rows.execute("SELECT code FROM images ORDER BY id")
-    while batch := cursor.fetchmany(ROWS_AT_ONCE):
+    stored = rows.checked("SELECT code, {images} FROM images ORDER BY id")
+    while batch := list(itertools.islice(stored, ROWS_AT_ONCE)):
         yield as_bytes([code for (code,) in batch], code_bytes)
 
 
-def _stored_ids(rows: sqlite3.Connection) -> Iterator[NDArray[np.int64]]:
+def _stored_ids(rows: Rows) -> Iterator[NDArray[np.int64]]:
     """The ids of all images, in the batches of :func:`_stored_codes`."""
     yield np.empty(0, np.int64)
     cursor = rows.execute("SELECT id FROM images ORDER BY id")
@@ -980,10 +1044,11 @@ def _stored_ids(rows: sqlite3.Connection) -> Iterator[NDArray[np.int64]]:
         yield np.array([image for (image,) in batch], np.int64)
 
 
-def _described(rows: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[str, tuple[str, ...]]]:
+def _described(rows: Rows, ids: Sequence[int]) -> dict[int, tuple[str, tuple[str, ...]]]:
     """Path and labels of each of these images that is there."""
-    found = rows.execute(
-        "SELECT images.id, images.path, name FROM json_each(?) AS wanted JOIN images ON images.id = wanted.value "
+    found = rows.checked(
+        "SELECT images.id, images.path, name, {images} AND (label IS NULL OR {labels}) "
+        "FROM json_each(?) AS wanted JOIN images ON images.id = wanted.value "
         "LEFT JOIN image_labels ON image = images.id LEFT JOIN labels ON labels.id = label "
         "ORDER BY images.id, place",
         (json.dumps(sorted(set(ids))),),
@@ -993,18 +1058,3 @@ def _described(rows: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[
         _, before = described.get(image, ("", ()))
         described[image] = as_text(path), before if name is None else (*before, as_text(name))
     return described
-
-
-def _as_hits(rows: sqlite3.Connection, found: Sequence[Ranking], offset: int = 0) -> list[list[Hit]]:
-    """Distances and ids of each query as hits; ids that the database does not know are left out."""
-    described = _described(rows, [image for _, ids in found for image in ids.tolist()])
-    answers = []
-    for distances, ids in found:
-        pairs = [pair for pair in zip(distances.tolist(), ids.tolist(), strict=True) if pair[1] in described]
-        answers.append(
-            [
-                Hit(rank, distance, *described[image], image)
-                for rank, (distance, image) in enumerate(pairs, start=offset + 1)
-            ]
-        )
-    return answers

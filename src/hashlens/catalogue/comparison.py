@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlens.catalogue.checksums import NEW_LABELS, RENEW, Rows
 from hashlens.catalogue.database import as_stored, as_text
 from hashlens.sources import Skipped, Source, UnreadableImage
 from hashlens.sources.content import content_digest
@@ -27,6 +27,7 @@ INSERT INTO images (path, source, size, mtime, code) SELECT path, ?, size, mtime
 ON CONFLICT (path) DO UPDATE SET
     source = excluded.source, size = excluded.size, mtime = excluded.mtime, code = excluded.code
 """
+_RELABELLED = "SELECT image FROM relabelled"
 # Images whose labels, or the order of these, are not those of the source any more.
 _FIND_RELABELLED = """
 INSERT INTO relabelled
@@ -57,13 +58,14 @@ class Comparison:
         rows: is not in a transaction.
     """
 
-    def __init__(self, rows: sqlite3.Connection, source: Source) -> None:
+    def __init__(self, rows: Rows, source: Source) -> None:
         self._rows = rows
         self._source = source
         self._identity = as_stored(source.identity)
         rows.executescript(_TABLES)
         with rows:
             rows.executemany("INSERT OR IGNORE INTO labels (name) VALUES (?)", [(name,) for name in self._names()])
+            rows.execute(NEW_LABELS)
             numbers = dict(rows.execute("SELECT name, id FROM labels"))
             rows.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)", self._listed())
             rows.executemany("INSERT INTO listed_labels VALUES (?, ?, ?)", self._labels(numbers))
@@ -86,8 +88,9 @@ class Comparison:
         if self._source.feature_dimension is not None:
             return 0
         lost: dict[tuple[int, bytes], list[int]] = {}
-        candidates = self._rows.execute(
-            "SELECT images.id, path, source, size, digest FROM images JOIN contents ON image = images.id "
+        candidates = self._rows.checked(
+            "SELECT images.id, path, source, size, digest, {contents} "
+            "FROM images JOIN contents ON image = images.id "
             "WHERE path NOT IN (SELECT path FROM listed) AND size IN (SELECT size FROM listed)"
         )
         for image, path, source, size, digest in candidates:
@@ -112,6 +115,7 @@ class Comparison:
             "(SELECT path, ?, size, mtime FROM listed WHERE item = ?) WHERE id = ?",
             ((self._identity, item, image) for item, image in moved),
         )
+        self._rows.executemany(f"{RENEW} = ?", ((image,) for _, image in moved))
         return len(moved)
 
     def remove_missing(self) -> int:
@@ -122,13 +126,13 @@ class Comparison:
 
     def follow_labels(self) -> None:
         """Give images that are there already the labels that they have in the source."""
-        self._rows.execute(
-            "UPDATE images SET source = ?1 FROM listed WHERE listed.path = images.path AND images.source != ?1",
-            (self._identity,),
-        )
         self._rows.execute("DELETE FROM relabelled")
         self._rows.execute(_FIND_RELABELLED)
         self._relabel()
+        strangers = "SELECT images.id, item FROM listed JOIN images USING (path) WHERE source != ?"
+        self._rows.execute(f"INSERT OR IGNORE INTO relabelled {strangers}", (self._identity,))
+        self._rows.execute(f"UPDATE images SET source = ? WHERE id IN ({_RELABELLED})", (self._identity,))
+        self._rows.execute(f"{RENEW} IN ({_RELABELLED})")
 
     def waiting(self) -> list[tuple[int, bool]]:
         """Items to encode, in order, and whether the catalogue has a code for each already."""
@@ -166,14 +170,17 @@ class Comparison:
         )
         self._relabel()
         self._rows.executemany(
-            "INSERT OR REPLACE INTO contents SELECT image, ? FROM relabelled WHERE item = ?",
+            "INSERT OR REPLACE INTO contents SELECT image, ?1, checksum_of(image, ?1) FROM relabelled "
+            "WHERE item = ?2",
             zip(digests, items, strict=True),
         )
         if details is not None:
             self._rows.executemany(
-                "INSERT OR REPLACE INTO details SELECT image, ? FROM relabelled WHERE item = ?",
+                "INSERT OR REPLACE INTO details SELECT image, ?1, checksum_of(image, ?1) FROM relabelled "
+                "WHERE item = ?2",
                 ((detail.tobytes(), item) for item, detail in zip(items, details, strict=True)),
             )
+        self._rows.execute(f"{RENEW} IN ({_RELABELLED})")
 
     def leave_out(self, skipped: Iterable[tuple[int, Skipped]]) -> None:
         """Note items that cannot be read, and remove the images that they were."""
@@ -181,11 +188,12 @@ class Comparison:
             path = as_stored(self._source.location(item))
             self._rows.execute("DELETE FROM images WHERE path = ?", (path,))
             self._rows.execute(
-                "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", (path, self._identity, one.reason)
+                "INSERT OR REPLACE INTO skipped VALUES (?1, ?2, ?3, checksum_of(?1, ?2, ?3))",
+                (path, self._identity, one.reason),
             )
 
     def _relabel(self) -> None:
-        self._rows.execute("DELETE FROM image_labels WHERE image IN (SELECT image FROM relabelled)")
+        self._rows.execute(f"DELETE FROM image_labels WHERE image IN ({_RELABELLED})")
         self._rows.execute(
             "INSERT INTO image_labels SELECT image, place, label FROM relabelled JOIN listed_labels USING (item)"
         )

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlens.catalogue.checksums import ADD_CHECKSUMS, Rows, checksum_of
 from hashlens.errors import BadInput, first_line
 from hashlens.write_ahead import BUSY_SECONDS, turn_to_write_ahead
 
 FORMAT = "hashlens-index"
-VERSION = 3
+VERSION = 4
 
 _IMAGES = """
 CREATE TABLE properties (name TEXT PRIMARY KEY, value NOT NULL);
@@ -65,7 +66,7 @@ CREATE TRIGGER IF NOT EXISTS content_changed AFTER UPDATE OF code ON images WHEN
 END;
 """
 # What the engine holds: the number of the folder of codes, what identifies its content, and how many codes.
-_ENGINE = "INSERT INTO properties VALUES ('codes', 0), ('state', ''), ('indexed', 0);"
+_ENGINE = {"codes": 0, "state": "", "indexed": 0}
 
 # Before, labels stood as JSON in the table of images, and the second version knew their places among the codes.
 _FROM_SECOND = """
@@ -86,7 +87,9 @@ ALTER TABLE images DROP COLUMN label;
 """
 
 
-_OUR_TRIGGERS = frozenset(re.findall(r"CREATE TRIGGER (?:IF NOT EXISTS )?(\w+)", _LABELS_AND_PENDING + _CONTENTS))
+_OUR_TRIGGERS = frozenset(
+    re.findall(r"CREATE TRIGGER (?:IF NOT EXISTS )?(\w+)", _LABELS_AND_PENDING + _CONTENTS + ADD_CHECKSUMS)
+)
 
 
 class Database:
@@ -98,47 +101,59 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self.connect() as rows:
+        with self._opened() as rows:
             _check_schema(rows, path)
             found = properties(rows)
         if found.get("format") != FORMAT:
             raise BadInput(f"{path} is not the catalogue of a HashLens index.")
         if found.get("version") in (1, 2):
-            self._bring_forward()
+            self.bring_forward()
+        elif found.get("version") == 3:
+            with self.connect() as rows:
+                if not rows.execute("SELECT 1 FROM sqlite_schema WHERE name = 'content_changed'").fetchone():
+                    rows.executescript(_CONTENTS)
         elif found.get("version") != VERSION:
             raise BadInput(
                 f"{path.parent} has format version {found.get('version')}; this HashLens reads up to {VERSION}."
             )
-        with self.connect() as rows:
-            if not rows.execute("SELECT 1 FROM sqlite_schema WHERE name = 'content_changed'").fetchone():
-                rows.executescript(_CONTENTS)
 
     @contextmanager
-    def connect(self) -> Iterator[sqlite3.Connection]:
+    def connect(self) -> Iterator[Rows]:
         """A connection for the length of a block.
 
         Raises:
             BadInput: the file is gone, is no database, or a damaged one.
         """
+        with self._opened() as rows:
+            rows.has_checksums = properties(rows).get("version") == VERSION
+            yield rows
+
+    @contextmanager
+    def _opened(self) -> Iterator[Rows]:
         try:
             there = f"{self.path.absolute().as_uri()}?mode=rw"  # or an empty database would be made in its place
-            with closing(sqlite3.connect(there, uri=True, timeout=BUSY_SECONDS)) as rows:
+            with closing(sqlite3.connect(there, BUSY_SECONDS, uri=True, factory=Rows)) as rows:
+                rows.path = self.path
                 rows.execute("PRAGMA trusted_schema = OFF")
                 turn_to_write_ahead(rows)
                 yield rows
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from messages of a damaged schema
             raise BadInput(f"{self.path} cannot be used ({first_line(error)}).") from None
 
-    def _bring_forward(self) -> None:
-        with self.connect() as rows:
+    def bring_forward(self) -> None:
+        """Make the database one of this version: before the third its labels stood elsewhere, and the third, which
+        is read as it is, has no checksums before it is written to."""
+        with self._opened() as rows:
             rows.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
             before = properties(rows)["version"]
             if before in (1, 2):
                 earlier = _FROM_FIRST if before == 1 else _FROM_SECOND
-                for statement in _statements(earlier + _LABELS_AND_PENDING + _MOVE_LABELS + _ENGINE):
-                    rows.execute(statement)
-                rows.execute("UPDATE properties SET value = ? WHERE name = 'version'", (VERSION,))
+                _run(rows, earlier + _LABELS_AND_PENDING + _MOVE_LABELS + _CONTENTS)
+                note(rows, **_ENGINE, version=3)
                 rows.execute("INSERT INTO pending SELECT id FROM images")
+            if before < VERSION:
+                _run(rows, ADD_CHECKSUMS)
+                note(rows, version=VERSION)
             rows.commit()
 
 
@@ -161,23 +176,39 @@ def create(path: Path, facts: dict[str, Any]) -> None:
         BadInput: it cannot be written.
     """
     try:
-        with closing(sqlite3.connect(path)) as rows:
-            rows.executescript(_IMAGES + _LABELS_AND_PENDING + _CONTENTS + _ENGINE)
+        with closing(sqlite3.connect(path, factory=Rows)) as rows:
+            rows.executescript(_IMAGES + _LABELS_AND_PENDING + _CONTENTS + ADD_CHECKSUMS)
             with rows:
-                known = {"format": FORMAT, "version": VERSION, **facts}
-                rows.executemany("INSERT INTO properties VALUES (?, ?)", known.items())
+                note(rows, format=FORMAT, version=VERSION, **_ENGINE, **facts)
     except sqlite3.DatabaseError as error:
         raise BadInput(f"{path} cannot be written ({error}).") from None
 
 
-def properties(rows: sqlite3.Connection) -> dict[str, Any]:
-    """What is noted of the whole catalogue, by name."""
-    return dict(rows.execute("SELECT name, value FROM properties"))
+def properties(rows: Rows) -> dict[str, Any]:
+    """What is noted of the whole catalogue, by name.
+
+    Raises:
+        BadInput: it is not what we noted.
+    """
+    facts = dict(rows.execute("SELECT name, value FROM properties"))
+    checksum = facts.pop("checksum", None)
+    version = facts.get("version")
+    if version in (1, 2, 3, VERSION) and checksum != (_checksum_of_facts(facts) if version == VERSION else None):
+        raise rows.damaged()
+    return facts
 
 
-def note(rows: sqlite3.Connection, **facts: Any) -> None:
+def note(rows: Rows, **facts: Any) -> None:
     """Add or change properties."""
+    properties(rows)  # refuses damaged ones, before they get a new checksum
     rows.executemany("INSERT OR REPLACE INTO properties VALUES (?, ?)", facts.items())
+    noted = dict(rows.execute("SELECT name, value FROM properties WHERE name != 'checksum'"))
+    if noted["version"] == VERSION:
+        rows.execute("INSERT OR REPLACE INTO properties VALUES ('checksum', ?)", (_checksum_of_facts(noted),))
+
+
+def _checksum_of_facts(facts: dict[str, Any]) -> int:
+    return checksum_of(*(field for fact in sorted(facts.items(), key=ascii) for field in fact))
 
 
 def as_stored(text: str) -> str | bytes:
@@ -234,12 +265,11 @@ def as_bytes(stored: Sequence[object], width: int) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), width)
 
 
-def _statements(script: str) -> list[str]:
-    """The statements of a script: ``executescript`` would end the transaction that it is to be part of."""
-    statements, waiting = [], ""
+def _run(rows: sqlite3.Connection, script: str) -> None:
+    """Run the statements of a script: ``executescript`` would end the transaction that it is to be part of."""
+    waiting = ""
     for line in script.splitlines():
         waiting += line + "\n"
         if sqlite3.complete_statement(waiting):
-            statements.append(waiting)
+            rows.execute(waiting)
             waiting = ""
-    return statements

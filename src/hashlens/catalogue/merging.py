@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 from hashlens.catalogue.catalogue import DATABASE_FILE, MODEL_FOLDER, MOST_DETAILED, Catalogue, appearing
+from hashlens.catalogue.checksums import NEW_LABELS, RENEW, Rows
 from hashlens.catalogue.database import Database, as_text, create
 from hashlens.errors import BadInput
 from hashlens.progress import Progress, silence
@@ -25,12 +25,15 @@ INSERT OR IGNORE INTO main.labels (name) SELECT name FROM part.labels ORDER BY i
 INSERT INTO main.image_labels
     SELECT become.image, place, new.id FROM part.image_labels AS old JOIN become ON old.image = before
     JOIN part.labels AS named ON named.id = old.label JOIN main.labels AS new ON new.name = named.name;
-INSERT INTO main.contents SELECT become.image, digest FROM part.contents AS old JOIN become ON old.image = before;
-INSERT OR REPLACE INTO main.skipped SELECT path, source, reason FROM part.skipped ORDER BY path;
+INSERT INTO main.contents SELECT become.image, digest, checksum_of(become.image, digest)
+    FROM part.contents AS old JOIN become ON old.image = before;
+INSERT OR REPLACE INTO main.skipped
+    SELECT path, source, reason, checksum_of(path, source, reason) FROM part.skipped ORDER BY path;
 """
 _DETAILS = """
 INSERT INTO main.details
-    SELECT become.image, detail FROM part.details AS old JOIN become ON old.image = before
+    SELECT become.image, detail, checksum_of(become.image, detail)
+    FROM part.details AS old JOIN become ON old.image = before
 """
 
 
@@ -73,6 +76,8 @@ def merge(
         if other.copy_fingerprint != first.copy_fingerprint:
             raise BadInput(f"{other.folder} was built with another model than {first.folder}, so they stay apart.")
     first.model()  # refuses a damaged copy, before it is copied again
+    for part in catalogues:
+        part.check()
     detailed = all(one.detailed() for one in catalogues if len(one)) and sum(map(len, catalogues)) <= MOST_DETAILED
     with appearing(Path(folder)) as work:
         shutil.copytree(first.folder / MODEL_FOLDER, work / MODEL_FOLDER)
@@ -114,7 +119,7 @@ def _in_order(catalogues: list[Catalogue]) -> list[Catalogue]:
     return [by_number[number] for number in sorted(by_number)]
 
 
-def _add(rows: sqlite3.Connection, part: Catalogue, detailed: bool) -> None:
+def _add(rows: Rows, part: Catalogue, detailed: bool) -> None:
     """Add all images of a part, with what is known of them."""
     rows.execute("ATTACH ? AS part", (f"{(part.folder / DATABASE_FILE).absolute().as_uri()}?mode=ro",))
     try:
@@ -130,6 +135,8 @@ def _add(rows: sqlite3.Connection, part: Catalogue, detailed: bool) -> None:
                 rows.execute(statement)
             if detailed:
                 rows.execute(_DETAILS)
+            rows.execute(NEW_LABELS)
+            rows.execute(f"{RENEW} IN (SELECT image FROM become)")
             rows.execute("DROP TABLE become")
     finally:
         rows.execute("DETACH part")

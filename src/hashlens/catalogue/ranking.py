@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlens.catalogue.checksums import Rows
 from hashlens.catalogue.database import as_bytes
 from hashlens.codes import detail_order
 
@@ -46,7 +46,7 @@ class Page:
         end = self.offset + self.k
         return -(-end // self.block) * self.block if self.rescored else end
 
-    def of(self, rows: sqlite3.Connection, ranking: Ranking, detail: NDArray[np.int8] | None) -> Ranking:
+    def of(self, rows: Rows, ranking: Ranking, detail: NDArray[np.int8] | None) -> Ranking:
         """This part of the ``depth`` nearest results of a query, which are sorted by distance, then id.
 
         Args:
@@ -68,18 +68,21 @@ class Page:
         return distances[here], ids[here]
 
 
-def _by_details(rows: sqlite3.Connection, ids: NDArray[np.int64], detail: NDArray[np.int8]) -> NDArray[np.intp]:
+def _by_details(rows: Rows, ids: NDArray[np.int64], detail: NDArray[np.int8]) -> NDArray[np.intp]:
     """The order of images by the cosines of their details with a query's; as they are if one has none."""
     known = details_of(rows, ids.tolist(), len(detail))
     if len(known) < len(ids):
+        without = next(image for image in ids.tolist() if image not in known)
+        list(rows.checked("SELECT {images} FROM images WHERE id = ?", (without,)))  # which refuses a lost detail
         return np.arange(len(ids))
     stored = np.stack([known[image] for image in ids.tolist()]) if len(ids) else np.empty((0, len(detail)), np.int8)
     return detail_order(detail, stored)
 
 
-def details_of(rows: sqlite3.Connection, ids: Sequence[int], bits: int) -> dict[int, NDArray[np.int8]]:
+def details_of(rows: Rows, ids: Sequence[int], bits: int) -> dict[int, NDArray[np.int8]]:
     """The (K,) details of those of the images that have them."""
-    found = rows.execute(
-        "SELECT image, detail FROM json_each(?) AS wanted JOIN details ON image = wanted.value", (json.dumps(ids),)
+    found = rows.checked(
+        "SELECT image, detail, {details} FROM json_each(?) AS wanted JOIN details ON image = wanted.value",
+        (json.dumps(ids),),
     )
     return {image: as_bytes([detail], bits)[0].view(np.int8) for image, detail in found}
