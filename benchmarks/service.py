@@ -37,6 +37,7 @@ import numpy as np
 from PIL import Image
 
 import hashlens as hl
+from hashlens.catalogue.checksums import RENEW
 from hashlens.catalogue.database import as_stored
 
 CLIENTS = 32
@@ -102,6 +103,7 @@ def search_by_id(folder: Path, model: hl.HashModel, count: int) -> None:
                 "INSERT INTO images (path, source, size, mtime, code) VALUES (?, 'made', 1, 1, ?)",
                 ((as_stored(f"/made/{first + n}.jpg"), code.tobytes()) for n, code in enumerate(codes)),
             )
+        rows.execute(f"{RENEW} > 0")
     catalogue.engine()
     ids = random.integers(1, count, 2000).tolist()
     with served(folder) as (_, address), httpx.Client(base_url=address) as client:

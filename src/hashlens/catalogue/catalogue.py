@@ -386,9 +386,8 @@ class Catalogue:
             rows.execute("BEGIN")
             rows.check_sum(LABELS)
             found = rows.checked(
-                "SELECT name, (SELECT count(*) FROM image_labels WHERE label = labels.id), {labels} AND {tally} "
-                "FROM labels WHERE place(name) >= 0 AND "
-                "(EXISTS (SELECT 1 FROM image_labels WHERE label = labels.id) OR NOT {tally}) "
+                "SELECT name, {count}, {labels} AND {tally} FROM labels "
+                "WHERE place(name) >= 0 AND ({count} > 0 OR NOT {tally}) "
                 "ORDER BY ? AND place(name) > 0, name LIMIT ?",
                 (part != "", -1 if limit is None else limit),
             )

@@ -29,6 +29,8 @@ OF_ROW = {
 }
 RENEW = f"UPDATE images SET checksum = {OF_ROW['images']} WHERE id"  # to be followed by which
 NEW_LABELS = f"UPDATE labels SET checksum = {OF_ROW['labels']} WHERE checksum IS NULL"
+_NOTED = "(SELECT count FROM tallies WHERE number = labels.id)"
+_FOUND = "(SELECT count(*) FROM image_labels WHERE label = labels.id)"
 _OF_LABEL = """((SELECT count(*), coalesce(sum(image), 0) FROM image_labels WHERE label = labels.id)
     IS (SELECT count, ids FROM tallies WHERE number = labels.id))"""
 _COUNTED = {IMAGES: ("images", "id"), PENDING: ("pending", "image"), LABELS: ("labels", "id")}
@@ -95,17 +97,18 @@ class Rows(sqlite3.Connection):
         """The rows of a query, without their last column, which says whether they are as they were written.
 
         Args:
-            query: in which ``{images}`` and the like stand for whether the row of that table has its checksum, and
-                ``{tally}`` for whether the images of a label are those that were given it.
+            query: in which ``{images}`` and the like stand for whether the row of that table has its checksum,
+                ``{count}`` for the number of images of a label, and ``{tally}`` for whether these are those that
+                were given it.
 
         Raises:
             BadInput: one is not.
         """
         if self.has_checksums:
             tests = {table: f"{table}.checksum IS {written}" for table, written in OF_ROW.items()}
-            query = query.format(**tests, tally=_OF_LABEL)
+            query = query.format(**tests, tally=_OF_LABEL, count=_NOTED)
         else:
-            query = query.format(**dict.fromkeys(OF_ROW, "1"), tally="1")
+            query = query.format(**dict.fromkeys(OF_ROW, "1"), tally="1", count=_FOUND)
         for row in self.execute(query, parameters):
             if not row[-1]:
                 raise self.damaged()
