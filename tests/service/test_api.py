@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import sqlite3
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +38,7 @@ def check_problem(response: httpx.Response, status: int, says: str) -> None:
     assert problem["status"] == status
     assert says in problem["detail"]
     assert problem["detail"].endswith(".") and "\n" not in problem["detail"]
+    assert tempfile.gettempdir() not in problem["detail"]  # nor where the index of a test is
 
 
 def a_photo(photos: Path) -> Path:
@@ -280,6 +283,34 @@ def test_an_image_that_is_removed_during_a_search_for_it_is_no_defect(
         answer = httpx.post(f"{address}/search", json={"id": 1}, timeout=60)
     assert answer.status_code == status
     assert status == 404 or len(answer.json()["results"]) == 10
+
+
+def test_callers_are_not_told_where_the_index_is(
+    make_index: MakeIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_photos(tmp_path / "photos", range(12))
+    catalogue = make_index(tmp_path / "photos")
+    folder = str(catalogue.folder.parent)
+    with running(create_app(catalogue, device="cpu")) as address, httpx.Client(base_url=address) as client:
+        for told in ("/health", "/openapi.json", "/metrics", "/labels", "/images", "/"):
+            assert client.get(told).status_code == 200 and folder not in client.get(told).text
+        check_problem(
+            client.post("/search", json={"id": 3, "labels": ["no such"]}), 404, "No image in photos-index"
+        )
+        check_problem(client.get("/images/999/facts"), 404, "in the index photos-index.")
+        with sqlite3.connect(catalogue.folder / "catalogue.sqlite") as rows:
+            rows.execute("UPDATE images SET code = x'000000' WHERE id = 3")
+        caplog.clear()
+        for response in (
+            client.post("/search", json={"id": 3}),
+            client.post("/search", json={"code": "000000", "k": 100}),
+            client.get("/images/3/thumbnail"),
+            client.get("/images/3/facts"),
+        ):
+            check_problem(response, 503, "The index cannot be used; the log of the service says why.")
+        assert f"{catalogue.folder / 'catalogue.sqlite'} is damaged" in caplog.text
+        (catalogue.folder / "catalogue.sqlite").rename(catalogue.folder / "hidden")
+        check_problem(client.post("/search", json={"id": 1}), 503, "The index cannot be used")
 
 
 def test_an_empty_index_is_served(model: hl.HashModel, tmp_path: Path) -> None:

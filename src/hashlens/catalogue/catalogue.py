@@ -181,6 +181,7 @@ class Catalogue:
 
     Attributes:
         folder: where it is.
+        name: of the folder, which may be told to those who should not know where it is.
         bits: code length K.
         adapted: whether the model was adapted to the images first.
 
@@ -199,6 +200,7 @@ class Catalogue:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.name = as_shown(folder.resolve().name)
         self._database = Database(folder / DATABASE_FILE)
         with self._database.connect() as rows:
             facts = properties(rows)
@@ -849,7 +851,7 @@ class Catalogue:
         for row in rows.checked("SELECT id, code, {images} FROM images WHERE id = ?", (image,)):
             return row
         rows.check_sum(IMAGES)
-        raise NotFound(f"There is no image with the id {image} in the index {self.folder}.")
+        raise NotFound(f"There is no image with the id {image} in the index {self.name}.")
 
     def _labelled(self, rows: Rows, labels: Sequence[str]) -> dict[str, Any]:
         """What tells the engine to find only images that have one of the labels, if there are any."""
@@ -861,7 +863,7 @@ class Catalogue:
             number = next(named, (0,))
             ids = [image for (image,) in rows.execute("SELECT image FROM image_labels WHERE label = ?", number)]
             if not ids:
-                raise NotFound(f"No image in {self.folder} has the label {label!r}.")
+                raise NotFound(f"No image in {self.name} has the label {label!r}.")
             found += ids
         if isinstance(self._elsewhere, Table):  # it knows the labels, and a list of ids may be a long one
             return {"labels": [as_shown(label) for label in labels]}

@@ -96,7 +96,7 @@ def create_app(
         )
     app = FastAPI(
         title="HashLens",
-        description=f"Search images by image in {catalogue.folder.name}.",
+        description=f"Search images by image in {catalogue.name}.",
         version=importlib.metadata.version("hashlens"),
         docs_url=None,  # it would load programs from elsewhere
         redoc_url=None,
@@ -117,7 +117,7 @@ def create_app(
         return JSONResponse(
             {
                 "status": "ok",
-                "index": shown(catalogue.folder.resolve().name),
+                "index": catalogue.name,
                 "images": images,
                 "bits": catalogue.bits,
                 "model": searcher.model,

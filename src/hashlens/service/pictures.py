@@ -137,7 +137,7 @@ def entry_of(catalogue: Catalogue, image: int) -> Entry:
     """
     entries = catalogue.entries([image])
     if not entries:
-        raise NotFound(f"There is no image with the id {image} in the index {catalogue.folder}.")
+        raise NotFound(f"There is no image with the id {image} in the index {catalogue.name}.")
     return entries[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,8 @@ from starlette.responses import Response
 
 from hashlens.errors import BadInput, NotFound
 from hashlens.files import as_shown
+
+log = logging.getLogger("hashlens")
 
 PROBLEM_TYPE = "application/problem+json"
 LONGEST_VALUE = 60  # characters of a refused value that are repeated
@@ -114,7 +117,9 @@ def answer_problems(app: FastAPI) -> None:
         return problem_response(Problem(404, str(error)))
 
     async def unusable(_request: Request, error: Exception) -> Response:
-        return problem_response(Problem(503, str(error), {"Retry-After": "5"}))
+        log.error(str(error))  # which names paths of this machine, and of engines
+        told = "The index cannot be used; the log of the service says why."
+        return problem_response(Problem(503, told, {"Retry-After": "5"}))
 
     async def http(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
