@@ -2,8 +2,9 @@
 
     python benchmarks/rescoring.py
 
-Tiny ImageNet as in methods.py --unseen: precision@10 and mAP@10 by distance alone, exact under ties, and rescored;
-milliseconds of one search for 10 images in a catalogue of the 17,000, by one thread after another.
+Tiny ImageNet (tiny_imagenet.py), divided as by hashlens compare --train-per-class 130 --exclude-training:
+precision@10 and mAP@10 by distance alone, exact under ties, and rescored; milliseconds of one search for 10 images
+in a catalogue of the 17,000, by one thread after another.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import time
 from pathlib import Path
 
 import hashlens as hl
-from hashlens.backbones import DEFAULT_BACKBONE
+from hashlens import progress_bar
+from hashlens.backbones import DEFAULT_BACKBONE, load_backbone
+from hashlens.reports.compared_sides import Division, OnceComputed
 from hashlens.reports.rescoring import rescored_scores
-from methods import SHARED, sides_of, tiny_imagenet
 
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 CASES = (("hashlens", 16), ("hashlens", 64), ("itq", 64), ("itq", 256))
 TIMED = 300
 
@@ -27,11 +30,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=SHARED)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    benchmark = tiny_imagenet(options.folder, DEFAULT_BACKBONE, None)
-    sides = argparse.Namespace(unseen=True, unseen_classes=0)
+    division = Division(train_per_class=130, exclude_training=True)
+    sides = division.sides_of(options.folder / "tinyimagenet100", None, None, options.seeds)
+    features = OnceComputed(list(sides.values()), load_backbone(DEFAULT_BACKBONE), None, progress_bar)
     print("| codes | precision@10 | rescored | mAP@10 | rescored | ms | rescored |\n|" + " --- |" * 7)
     for method, bits in CASES:
-        runs = [compare(method, bits, seed, *sides_of(benchmark, seed, sides)) for seed in options.seeds]
+        runs = [compare(method, bits, seed, *features.of(sides[seed])) for seed in options.seeds]
         means = [sum(column) / len(runs) for column in zip(*runs, strict=True)]
         figures = " | ".join([f"{value:.3f}" for value in means[:4]] + [f"{value:.2f}" for value in means[4:]])
         print(f"| {method}, {bits} bits | {figures} |", flush=True)

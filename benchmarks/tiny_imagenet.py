@@ -2,7 +2,7 @@
 
     curl -O http://cs231n.stanford.edu/tiny-imagenet-200.zip          # 248 MB
     python benchmarks/tiny_imagenet.py tiny-imagenet-200.zip FOLDER
-    python benchmarks/methods.py --folder FOLDER
+    hashlens compare FOLDER/tinyimagenet100 --methods orthohash,hashlens --train-per-class 130 -o compared
 
 Of each class FOLDER/tinyimagenet100/train.parquet holds the first 300 training images by name, and test.parquet its
 50 validation images. Their order is drawn by a seed of its own; the order behind the figures in docs/ is not known
