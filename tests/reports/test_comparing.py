@@ -270,6 +270,18 @@ def test_tables_say_mean_and_deviation() -> None:
     assert second["baseline"] == "ours_a" and float(second["difference"]) == pytest.approx(-0.1)
 
 
+def test_of_one_code_length_a_table_has_all_figures(tmp_path: Path) -> None:
+    found = compare(tmp_path, ["orthohash", "itq"], figures=["mAP@all", "precision@100"])
+    (title, table), *others = found.tables().items()
+    assert (title, table.columns, others) == ("8 bits", ("method", "mAP@all", "precision@100"), [])
+    values = [found.values(Row("itq", None), 8, "precision@100")[seed] for seed in (0, 1)]
+    assert table.rows[1][2] == f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+    assert "| method | mAP@all | precision@100 |" in found.to_markdown()
+    assert r"method & mAP@all & precision@100 \\" in found.to_latex()
+    several = compare(tmp_path, ["orthohash", "itq"], bits=[8, 12], figures=["mAP@all"]).tables()
+    assert several["mAP@all"].columns == ("method", "8 bits", "12 bits")
+
+
 def test_the_plots_are_pictures(tmp_path: Path) -> None:
     compare(tmp_path, ["orthohash", "itq", "features"], taxonomy=1 - np.eye(4))
     pictures = {path.name for path in tmp_path.glob("*.png")}

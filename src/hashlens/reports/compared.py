@@ -205,13 +205,21 @@ class Compared:
         return np.mean(scores, axis=0) if self._same_queries else np.concatenate(scores)
 
     def tables(self) -> dict[str, FigureTable]:
-        """For each figure a line for each row, a column for each code length: mean ± standard deviation."""
-        columns = ("method", *(f"{bits} bits" for bits in self.bits))
+        """For each figure a column for each code length, or of one length a column for each figure.
+
+        A line for each row has mean ± standard deviation.
+        """
         found = {}
-        for figure in self.figures:
-            rows = [(self.name(row), *(self._text(row, bits, figure) for bits in self.bits)) for row in self.rows]
-            found[figure] = FigureTable(columns, tuple(rows), {})
+        for title, cells in self._columns().items():
+            rows = [(self.name(row), *(self._text(row, *cell) for cell in cells.values())) for row in self.rows]
+            found[title] = FigureTable(("method", *cells), tuple(rows), {})
         return found
+
+    def _columns(self) -> dict[str, dict[str, tuple[int, str]]]:
+        """The columns of each table by name, each of a code length and a figure."""
+        if len(self.bits) == 1:
+            return {f"{self.bits[0]} bits": {figure: (self.bits[0], figure) for figure in self.figures}}
+        return {figure: {f"{bits} bits": (bits, figure) for bits in self.bits} for figure in self.figures}
 
     def _text(self, row: Row, bits: int, figure: str, between: str = " ± ") -> str:
         values = self.values(row, bits, figure)
@@ -285,33 +293,28 @@ class Compared:
     def to_markdown(self) -> str:
         """Tables of all figures; bold is the highest, and what it does not clearly exceed."""
         parts = []
-        for figure, table in self.tables().items():
-            lines = [table.columns, ["---"] * len(table.columns)]
-            for row, texts in zip(self.rows, table.rows, strict=True):
-                cells = [
-                    f"**{text}**" if (row, bits, figure) in self.leaders else text
-                    for bits, text in zip(self.bits, texts[1:], strict=True)
+        for title, columns in self._columns().items():
+            lines = [["method", *columns], ["---"] * (1 + len(columns))]
+            for row in self.rows:
+                texts = [
+                    f"**{text}**" if text and (row, *cell) in self.leaders else text
+                    for cell, text in ((cell, self._text(row, *cell)) for cell in columns.values())
                 ]
-                lines.append((texts[0].replace("|", "\\|"), *cells))
-            parts.append(f"{figure}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
+                lines.append([self.name(row).replace("|", "\\|"), *texts])
+            parts.append(f"{title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
         return "\n\n".join([*parts, *self.sentences]) + "\n"
 
     def to_latex(self) -> str:
         """The same for LaTeX with the package booktabs."""
         parts = []
-        for figure in self.figures:
-            head = " & ".join(["method", *(f"{bits} bits" for bits in self.bits)])
-            lines = [f"% {figure}", rf"\begin{{tabular}}{{l{'c' * len(self.bits)}}}", r"\toprule", rf"{head} \\"]
+        for title, columns in self._columns().items():
+            head = " & ".join(["method", *(_escaped(name) for name in columns)])
+            lines = [f"% {title}", rf"\begin{{tabular}}{{l{'c' * len(columns)}}}", r"\toprule", rf"{head} \\"]
             lines.append(r"\midrule")
             for row in self.rows:
-                cells = [self._text(row, bits, figure, r" \pm ") for bits in self.bits]
                 cells = [
-                    ""
-                    if not text
-                    else rf"$\mathbf{{{text}}}$"
-                    if (row, bits, figure) in self.leaders
-                    else f"${text}$"
-                    for bits, text in zip(self.bits, cells, strict=True)
+                    "" if not text else rf"$\mathbf{{{text}}}$" if (row, *cell) in self.leaders else f"${text}$"
+                    for cell, text in ((cell, self._text(row, *cell, r" \pm ")) for cell in columns.values())
                 ]
                 lines.append(rf"{_escaped(self.name(row))} & {' & '.join(cells)} \\")
             parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
