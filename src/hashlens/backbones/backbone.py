@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hashlens.errors import BadInput
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
-FAST_IMAGE_SIZE = 128  # pixels, instead of a backbone's own; docs/results.md has what it costs
+FAST_IMAGE_SIZE = 128  # pixels, instead of a backbone's own
 LARGEST_ASPECT = 8  # of an image that is resized as a whole
 
 

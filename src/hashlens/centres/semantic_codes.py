@@ -22,10 +22,10 @@ from hashlens.errors import BadInput
 
 LARGEST_CLASSES = 10_000
 
-# The rule for the distance; docs/results.md has what it rests on. With few classes retrieval gains from distance up
-# to about what the rule gives; with 100 it depends on the network: linear hash layers gain from smaller distances,
-# hidden layers do not, and hierarchical precision always does. A multiple of the unconstrained mismatch is no
-# guide: long codes bring that near zero on a taxonomy.
+# The rule for the distance, found on validation images. With few classes retrieval gains from distance up to about
+# what the rule gives; with 100 it depends on the network: linear hash layers gain from smaller distances, hidden
+# layers do not, and hierarchical precision always does. A multiple of the unconstrained mismatch is no guide: long
+# codes bring that near zero on a taxonomy.
 LARGEST_LOSS = 0.2
 
 # A sweep proposes every bit of every class and costs C² K operations.
