@@ -11,7 +11,7 @@ from hashlens.centres.codebook import check_size, distance_counts
 from hashlens.centres.hadamard_codes import hadamard_matrix
 from hashlens.errors import BadInput
 
-TRIES = 20  # of the sampled centres, as in the authors' program
+TRIES = 20  # of the sampled centres, as in DeepHash-pytorch
 
 
 def csq(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]:
@@ -20,7 +20,8 @@ def csq(classes: int, bits: int, seed: int = 0) -> NDArray[np.int8]:
     Where K is a power of two, the first 2K centres are the rows of Sylvester's matrix and their negatives. The
     other centres, or all where K is no power of two, have −1 at half of the places, drawn at random. Of up to 20
     such draws the first is taken in which the smallest distance exceeds K/4 and the mean is at least K/2, or else
-    the last.
+    the last: the rule of DeepHash-pytorch, after the authors' advice. Their own notebook, on 64 bits, draws until
+    the smallest distance is 20.
 
     Deviations: the seed decides the order of the rows; where K is odd, half of the sampled centres have one −1 more
     than the others; centres that are drawn twice are drawn again.
