@@ -87,7 +87,8 @@ class Engine(RuleBasedStateMachine):
     @rule()
     def prepare(self) -> None:
         before = {number: getattr(multi_index, number) for number in ("FEWEST", "LEAST_GAIN", "LONGEST_PART")}
-        multi_index.FEWEST, multi_index.LEAST_GAIN, multi_index.LONGEST_PART = 50, 0.0, 10
+        multi_index.FEWEST = multi_index.TRIAL_QUERIES  # no trial draws as many of fewer codes
+        multi_index.LEAST_GAIN, multi_index.LONGEST_PART = 0.0, 10
         try:
             self.index.prepare(again=False)
         finally:
