@@ -135,6 +135,18 @@ class Backbone(nn.Module):
         """(B, 3, S, S) uint8 → (B, D) float."""
         return self.network(self.preprocessing.normalize(pixels))
 
+    def takes(self, image_size: int) -> bool:
+        """Whether the network can also be given squares of another size, which most transformers cannot.
+
+        Example:
+            >>> load_backbone("efficientnet_lite0", image_size=64).takes(32)
+            True
+        """
+        try:
+            return _dimension(self.network, image_size) == self.dimension
+        except (RuntimeError, AssertionError):  # a transformer asserts its size
+            return False
+
     def fingerprint(self) -> str:
         """A hash of architecture, weights and preprocessing: equal exactly where features are computed equally."""
         version = weights_version(self.network), self.preprocessing.shorter_side

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from numpy.typing import ArrayLike
@@ -62,6 +62,7 @@ class CosineSoftmax(nn.Module):
     """
 
     codebook: Tensor
+    mixes: ClassVar[bool] = True
 
     def __init__(
         self,

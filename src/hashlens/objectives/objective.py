@@ -145,6 +145,18 @@ def announce_epoch(objective: nn.Module, progress: float) -> None:
         on_epoch(progress)
 
 
+def may_mix(objective: nn.Module) -> bool:
+    """Whether an item may be half of one class and half of another: the objective says so by ``mixes = True``.
+
+    Not where items are compared with each other, or each bit has to be one of two.
+
+    Example:
+        >>> may_mix(nn.Identity())
+        False
+    """
+    return bool(getattr(objective, "mixes", False))
+
+
 def announce_hash_layer(objective: nn.Module, weight: Tensor) -> None:
     """Show an objective the weights of the hash layer, if it has an ``on_hash_layer`` to see them.
 

@@ -14,7 +14,8 @@ SMALL = 64  # pixels; smaller pictures, such as CIFAR's, have little to spare ar
 ZOOM = {
     "zoom": (0.25, 1.0),
     "resized-crop": (0.08, 1.0),
-}  # share of the picture that is left; the latter torchvision's
+    "strong": (0.35, 1.0),
+}  # share of the picture that is left; that of "resized-crop" is torchvision's
 COLOUR = 0.05  # change of brightness and of contrast, at most
 
 
@@ -37,6 +38,8 @@ def augmented(image: Image.Image, augmentation: Augmentation, preprocessing: Pre
 
     side = preprocessing.image_size
     if augmentation in ZOOM:
+        if augmentation == "strong":
+            image = v2.RandomApply([v2.TrivialAugmentWide()])(image)
         crop = v2.RandomResizedCrop(side, scale=ZOOM[augmentation], interpolation=v2.InterpolationMode.BICUBIC)
         return v2.functional.pil_to_tensor(v2.RandomHorizontalFlip()(crop(image)))
     if augmentation == "crop":

@@ -20,12 +20,14 @@ from hashlens.sources import Skipped, Source
 from hashlens.sources.reading import find_unreadable, tell_skipped
 from hashlens.training.datasets import PixelDataset
 from hashlens.training.division import divide
+from hashlens.training.frozen import FrozenItems
 from hashlens.training.items import TrainingItems, usable_items
 from hashlens.training.options import FitOptions
 from hashlens.training.processors import processors, shared_out
 from hashlens.training.targets import Targets
 
 MOST_WORKERS = 8
+STRIDE = 32  # pixels to one of the last layer, in most networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +37,14 @@ class ImageItems(TrainingItems):
     Attributes:
         images: N readable images.
         augmentation: of the images to train on, see :class:`hashlens.methods.TrainingSettings`.
+        training_size: side in pixels of the images to train on.
         progress: of computing features, where they are asked for.
     """
 
     backbone: Backbone
     images: Source
     augmentation: Augmentation
+    training_size: int
     progress: Progress
 
     def features(self) -> NDArray[np.float32]:
@@ -49,16 +53,29 @@ class ImageItems(TrainingItems):
     def trained_backbone(self) -> Backbone:
         return copy.deepcopy(self.backbone)
 
+    def frozen(self) -> FrozenItems:
+        """The same items as features of the pretrained backbone."""
+        values = self.features()
+        return FrozenItems(
+            targets=self.targets,
+            training=self.training,
+            held_out=self.held_out,
+            skipped=[],
+            backbone=None,
+            dimension=self.dimension,
+            seed=self.seed,
+            fabric=self.fabric,
+            values=values,
+            others=np.empty((len(self.training), 0, self.dimension), np.float32),
+        )
+
     def _loader(self, items: NDArray[np.int64], augment: bool, **options: Any) -> DataLoader:
-        targets = torch.from_numpy(self.targets[items])
+        targets, preprocessing = torch.from_numpy(self.targets[items]), self.backbone.preprocessing
+        augmentation = self.augmentation if augment else None
+        if augment:
+            preprocessing = replace(preprocessing, image_size=self.training_size)
         return DataLoader(
-            PixelDataset(
-                self.images.select(items),
-                targets,
-                self.backbone.preprocessing,
-                self.augmentation if augment else None,
-                self.seed,
-            ),
+            PixelDataset(self.images.select(items), targets, preprocessing, augmentation, self.seed),
             num_workers=min(max(1, (os.cpu_count() or 2) - 1), MOST_WORKERS),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=True,
@@ -111,5 +128,13 @@ def image_items(
         fabric=fabric,
         images=source.select(items[division.kept]),
         augmentation=settings.augmentation,
+        training_size=_training_size(backbone, settings.training_size),
         progress=progress,
     )
+
+
+def _training_size(backbone: Backbone, share: float) -> int:
+    """Side in pixels of the images to train on: the share of the backbone's own in whole strides, if it takes that."""
+    size = backbone.preprocessing.image_size
+    smaller = STRIDE * round(share * size / STRIDE)
+    return smaller if 0 < smaller < size and backbone.takes(smaller) else size

@@ -18,6 +18,7 @@ from hashlens.classes import Taxonomy, class_distances
 from hashlens.compute.devices import choose_device
 from hashlens.errors import BadInput
 from hashlens.methods import CentreMethod, Method, Projection, TrainingSettings, default_method, get_method
+from hashlens.methods.settings import FROZEN
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
 from hashlens.objectives import Problem
 from hashlens.progress import Progress, silence
@@ -25,7 +26,7 @@ from hashlens.sources import Source, as_source
 from hashlens.training.augmentation import augmentation_for
 from hashlens.training.checkpoints import Checkpoint, digest_of
 from hashlens.training.class_similarity import class_similarity
-from hashlens.training.end_to_end import image_items
+from hashlens.training.end_to_end import ImageItems, image_items
 from hashlens.training.frozen import frozen_items
 from hashlens.training.items import TrainingItems
 from hashlens.training.loop import train
@@ -226,6 +227,10 @@ def fit_with(
         torch.manual_seed(seed)
         network = _network(items, hash_layer, bits, settings)
         objective = chosen.objective_for(problem)
+        if isinstance(items, ImageItems) and settings.warm_start:
+            warmed = HashNetwork(None, network.hidden_layers, network.hash_layer, settings.feature_dropout)
+            of_features = _with_enough_steps(_of_features(settings), len(items.training), options)
+            train(items.frozen(), warmed, objective, of_features, progress=progress, purpose="hash layer")
         record = train(items, network, objective, settings, validation, checkpoint, progress)
     return HashModel(
         network=HashNetwork(
@@ -320,6 +325,13 @@ def _with_enough_steps(settings: TrainingSettings, images: int, options: FitOpti
         return settings
     fewer = max(SMALLEST_BATCH, images // LEAST_STEPS)
     return replace(settings, batch_size=min(settings.batch_size, fewer))
+
+
+def _of_features(settings: TrainingSettings) -> TrainingSettings:
+    """How layers behind a frozen backbone are trained that will be trained with it by ``settings``."""
+    return replace(
+        FROZEN, hidden_layers=settings.hidden_layers, hidden_dropout=settings.hidden_dropout, mixing=settings.mixing
+    )
 
 
 def _validation(

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.distributions import Beta
 from torch.utils.data import DataLoader
 
 from hashlens.codes import pack
 from hashlens.errors import BadInput
 from hashlens.methods import OPTIMIZERS, SCHEDULES, TrainingSettings
 from hashlens.models import HashNetwork
-from hashlens.objectives import announce_epoch, announce_hash_layer
+from hashlens.objectives import announce_epoch, announce_hash_layer, may_mix
 from hashlens.progress import Progress, silence
 from hashlens.training.checkpoints import Checkpoint
 from hashlens.training.datasets import ShuffleByEpoch, seed_for
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hashlens")
 
 BATCH_NORM_MOMENTUM = 0.1
+LEAST_OF_LAYER = 0.125  # rate of a layer of the backbone relative to the last one's, below which it is frozen
 REMEMBERED = 0.01  # share of the initial statistics of batch norm that is left after an epoch, at most
 
 
@@ -67,18 +69,29 @@ class NetworkLoss(nn.Module):
 
     A backbone sees the batch of its own process. What follows it, batch norm and the objective among it, sees the
     batches of all of them in every process, so that a training is the same however many share it.
+
+    Args:
+        mixing: see :class:`hashlens.methods.TrainingSettings`.
     """
 
-    def __init__(self, network: HashNetwork, objective: nn.Module, fabric: Fabric) -> None:
+    def __init__(self, network: HashNetwork, objective: nn.Module, fabric: Fabric, mixing: float = 0.0) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
+        self.mixing = mixing if may_mix(objective) else 0.0
         self._fabric = fabric
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         features = self.network.features_of(inputs)
         whole, all_targets = of_all(self._fabric, features), of_all(self._fabric, targets)
-        return self.objective(self.network.codes_of(whole), all_targets)
+        if not self.mixing:
+            return self.objective(self.network.codes_of(whole), all_targets)
+        # Drawn where all processes draw the same.
+        share = float(Beta(self.mixing, self.mixing).sample())
+        partners = torch.randperm(len(whole))
+        codes = self.network.codes_of(share * whole + (1 - share) * whole[partners])
+        own, other = self.objective(codes, all_targets), self.objective(codes, all_targets[partners])
+        return share * own + (1 - share) * other
 
 
 def train(
@@ -109,8 +122,8 @@ def train(
     share = _equal_share(len(items.held_out), fabric)
     held_out = items.batches(items.held_out[share])
     _set_momentum(network, settings.batch_norm_momentum, len(batches))
-    both = NetworkLoss(network, objective, fabric)
-    model, optimizer = fabric.setup(both, _optimizer(network, objective, settings))
+    both = NetworkLoss(network, objective, fabric, settings.mixing)
+    model, optimizer = fabric.setup(both, optimizer_for(network, objective, settings))
     rates, factor = [group["lr"] for group in optimizer.param_groups], SCHEDULES[settings.schedule]
     steps = settings.epochs * len(batches)
     record = Record()
@@ -199,11 +212,24 @@ def _set_momentum(network: HashNetwork, momentum: float | None, steps: int) -> N
                 module.momentum = momentum
 
 
-def _optimizer(network: HashNetwork, objective: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+def optimizer_for(network: HashNetwork, objective: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     of_backbone = list(network.backbone.parameters()) if network.backbone else []
     slow = {id(parameter) for parameter in of_backbone}
     others = [one for one in (*network.parameters(), *objective.parameters()) if id(one) not in slow]
-    groups = [{"params": others, "lr": settings.learning_rate}]
-    if of_backbone:
-        groups.append({"params": of_backbone, "lr": settings.learning_rate * settings.backbone_rate})
+    groups: list[dict[str, Any]] = [{"params": others, "lr": settings.learning_rate}]
+    rate = settings.learning_rate * settings.backbone_rate
+    if network.backbone and settings.layer_decay == 1:
+        groups.append({"params": of_backbone, "lr": rate})
+    elif network.backbone:
+        from timm.optim import param_groups_layer_decay  # takes a while to import
+
+        by_layer = param_groups_layer_decay(
+            network.backbone.network,
+            settings.weight_decay,
+            layer_decay=settings.layer_decay,
+            no_opt_scale=LEAST_OF_LAYER,
+        )
+        for group in by_layer:
+            group["lr"] = rate * group.pop("lr_scale")
+        groups += by_layer
     return OPTIMIZERS[settings.optimizer](groups, weight_decay=settings.weight_decay)
