@@ -2,9 +2,9 @@
 
     python benchmarks/many_classes.py                 # 200, 500 and 1,000 classes, 16, 32 and 64 bits, three seeds
 
-Classes are parts of the 100 classes of Tiny ImageNet: the features of the training images of a class are divided by
-k-means, and every other image belongs to the part whose mean is nearest to it. Of the train split half of each class
-is trained on, drawn anew for each seed, and the other half is the database; queries are the test split.
+Classes are parts of the 100 classes of Tiny ImageNet: the features of the training images of a class are divided
+by k-means, and every other image belongs to the part whose mean is nearest to it. Of the train split half of each
+class is trained on, drawn anew for each seed, and the other half is the database; queries are the test split.
 
 Images come from ../shared/data beside the repository; --folder names another folder that holds
 tinyimagenet100/train.parquet and test.parquet, which tiny_imagenet.py makes.
@@ -30,7 +30,11 @@ from hashlens.sources import FeatureArray
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TRAINING_PER_CLASS = 150
-LOSSES = {"cosine softmax": math.inf, "per bit": 0.0}  # classes for each bit beyond which the loss is per bit
+LOSSES = {
+    "cosine softmax, mixed": {"crowding": math.inf},
+    "cosine softmax": {"crowding": math.inf, "mixing": 0.0},
+    "per bit": {"crowding": 0.0},
+}
 
 
 def main() -> None:
@@ -54,13 +58,14 @@ def main() -> None:
         for bits in options.bits:
             chosen: int | None = None
             for share in options.distances:
-                for loss, crowding in LOSSES.items():
+                for loss, own in LOSSES.items():
                     distance = None if chosen is None or share == 1 else max(1, round(share * chosen))
-                    found = [run(*sides[seed], HashLens(crowding=crowding, min_distance=distance), bits, seed)
+                    found = [run(*sides[seed], HashLens(min_distance=distance, **own), bits, seed)
                              for seed in options.seeds]  # fmt: skip
                     chosen = chosen or int(found[0]["d"])
                     figures = [_mean([one[name] for one in found]) for name in ("mAP@100", "mAP@all")]
-                    print(f"| {classes} | {bits} | {found[0]['d']:.0f} | {loss} | {' | '.join(figures)} |", flush=True)
+                    row = (classes, bits, f"{found[0]['d']:.0f}", loss, *figures)
+                    print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
 def sides_of(
@@ -92,9 +97,8 @@ def run(
 ) -> dict[str, float]:
     """Train and evaluate once."""
     model = hl.fit(train, method, bits, seed=seed, device="cpu")
-    found = hl.evaluate(
-        model.encode(queries), labels_of(queries), model.encode(database), labels_of(database), (100, None), bits=bits
-    )
+    sides = model.encode(queries), labels_of(queries), model.encode(database), labels_of(database)
+    found = hl.evaluate(*sides, (100, None), bits=bits)
     assert model.codebook is not None
     result = {"mAP@100": found["mAP@100"], "mAP@all": found["mAP@all"], "d": minimum_distance(model.codebook)}
     print(json.dumps({"classes": len(train.class_names), "bits": bits, "seed": seed, **result}), flush=True)

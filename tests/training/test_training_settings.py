@@ -18,9 +18,9 @@ from hashlens.methods import OrthoHash, TrainingSettings
 from hashlens.models import HASH_LAYERS, HashNetwork, HiddenLayers
 from hashlens.objectives import CosineSoftmax
 from hashlens.sources import FeatureArray, Source
+from hashlens.training.datasets import ShuffleByEpoch
 from hashlens.training.end_to_end import ImageItems, image_items
 from hashlens.training.loop import LEAST_OF_LAYER, NetworkLoss, optimizer_for
-from hashlens.training.datasets import ShuffleByEpoch
 from hashlens.training.options import FitOptions
 from hashlens.training.processors import processors
 from hashlens.training.targets import targets_of
@@ -140,7 +140,9 @@ def test_frozen_layers_stay_as_they_were(images: Source, weights: Path) -> None:
 def test_a_warm_start_is_a_hash_layer_that_has_learnt_before_the_first_step(images: Source) -> None:
     still = {"epochs": 1, "learning_rate": 1e-30}
     warm, cold = (
-        hl.fit(images, Recipe(**still, warm_start=warm), 16, finetune=True, image_size=64, validation=0, device="cpu")
+        hl.fit(
+            images, Recipe(**still, warm_start=warm), 16, finetune=True, image_size=64, validation=0, device="cpu"
+        )
         for warm in (True, False)
     )
     labels = np.asarray(images.labels)

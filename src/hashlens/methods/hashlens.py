@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from numpy.typing import ArrayLike
@@ -30,6 +30,8 @@ class HashLens(CentreMethod):
     Attributes:
         scale, margin: of the loss of OrthoHash, see :class:`hashlens.objectives.CosineSoftmax`.
         crowding: classes for each bit beyond which the loss is that of CSQ and SHC.
+        mixing: of features, see :class:`hashlens.methods.TrainingSettings`, where the backbone is frozen and the
+            loss that of OrthoHash: it serves classes that no training image shows.
 
     Example:
         >>> method = HashLens()
@@ -42,6 +44,7 @@ class HashLens(CentreMethod):
     scale: float | Literal["sqrt", "auto"] = "sqrt"
     margin: float = 0.5
     crowding: float = 4.0
+    mixing: float = 1.0
 
     def hash_layer_for(self, problem: Problem) -> str:
         return self._suiting(problem).hash_layer_for(problem)
@@ -56,7 +59,8 @@ class HashLens(CentreMethod):
             raise BadInput(
                 "No paper says how to train HashLens, which combines parts of several; train without it."
             )
-        return self._roomy().settings(finetune, paper)
+        settings = self._roomy().settings(finetune, paper)
+        return settings if finetune else replace(settings, mixing=self.mixing)
 
     def _suiting(self, problem: Problem) -> CentreMethod:
         return CentralSimilarityHashing() if self._is_crowded(problem) else self._roomy()

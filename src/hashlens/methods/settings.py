@@ -26,29 +26,31 @@ class TrainingSettings:
             along a cosine after warming up over the first 5 %; ``"annealing"`` lowers it to a thousandth along a
             cosine.
         optimizer: ``"adam"``, ``"adamw"``, whose weight decay is not added to the gradient, or ``"rmsprop"``.
-        backbone_rate: learning rate of the backbone's last layer relative to the hash layer's; only used end to end.
+        backbone_rate: learning rate of the backbone's last layer relative to the hash layer's; only used end to
+            end.
         layer_decay: rate of each layer of the backbone relative to the next; those that would learn at less than an
             eighth of the last one's stay as they were pretrained, which saves most of the time.
         warm_start: whether, end to end, what follows the backbone is first trained on its features, as where it is
             frozen, so that it does not learn from a layer of random weights.
-        training_size: side of the images that are trained on, end to end, relative to those that are encoded. A cut
-            out part shows things larger than they are in a whole picture (Touvron et al., "Fixing the train-test
+        training_size: side of the images that are trained on, end to end, relative to those that are encoded. What
+            is cut out shows things larger than a whole picture does (Touvron et al., "Fixing the train-test
             resolution discrepancy", NeurIPS 2019), so smaller is faster and no worse.
         feature_dropout: share of features set to zero at random.
         hidden_layers: units of the layers between features and hash layer; the papers have none.
         hidden_dropout: share of their outputs set to zero at random.
-        mixing: α of mixup (Zhang et al., ICLR 2018), over features: each is mixed with another of its batch, in shares
-            drawn for each batch from Beta(α, α), and the loss is that to the targets of both in the same shares;
-            0 for none. Only for objectives whose items may be half of one class and half of another.
+        mixing: α of mixup (Zhang et al., ICLR 2018), over features: each is mixed with another of its batch, in
+            shares drawn for each batch from Beta(α, α), and the loss is that to the targets of both in the same
+            shares; 0 for none. Only for objectives whose items may be half of one class and half of another.
         batch_norm_momentum: of the running statistics behind the backbone; ``None`` for one that forgets where they
             started within an epoch, however few its steps.
         hash_layer_deviation: standard deviation of the normal distribution that the hash layer's weights start
             from, with its bias at 0; ``None`` for the layer's own.
         augmentation: what is done to images end to end, besides mirroring half of them: ``"zoom"`` crops between a
-            quarter and all of the picture, ``"strong"`` between 35 % and all, of half of them after one change of colours,
-            sharpness or shape (TrivialAugment, Müller and Hutter, ICCV 2021), ``"resized-crop"`` between 8 % and all,
-            ``"crop"`` resizes the shorter side to 8/7 of the network's and crops a square, ``"colour"`` crops nothing
-            and changes brightness and contrast by up to 5 %; ``"by-data"`` takes one of the last three.
+            quarter and all of the picture, ``"strong"`` between 35 % and all, of half of them after one change of
+            colours, sharpness or shape (TrivialAugment, Müller and Hutter, ICCV 2021), ``"resized-crop"`` between
+            8 % and all, ``"crop"`` resizes the shorter side to 8/7 of the network's and crops a square,
+            ``"colour"`` crops nothing and changes brightness and contrast by up to 5 %; ``"by-data"`` takes one of
+            the last three.
         mixed_precision: whether a GPU computes in half precision end to end, where that is exact enough.
         hash_layer: its name, in place of that which the method's objective wants.
 

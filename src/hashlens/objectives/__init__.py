@@ -3,7 +3,8 @@
 Codes are (B, K) continuous; targets are (B,) int64 classes or (B, C) multi-hot. An objective knows nothing of
 networks or data and works in any training loop. One whose shape changes during training has a method
 ``on_epoch(progress)``, see :func:`announce_epoch`; one with a term of the hash layer's weights has
-``on_hash_layer(weight)``, see :func:`announce_hash_layer`.
+``on_hash_layer(weight)``, see :func:`announce_hash_layer`; one that mixed items may teach says ``mixes = True``,
+see :func:`may_mix`.
 
 A new one is one file: an ``nn.Module`` under ``@register(name)``; see :data:`ObjectiveMaker` for what its
 constructor may ask for. Ours are imported here.
@@ -28,6 +29,7 @@ from hashlens.objectives.objective import (
     announce_epoch,
     announce_hash_layer,
     make_objective,
+    may_mix,
     needs,
     parameters_of,
     register,
@@ -58,6 +60,7 @@ __all__ = [
     "announce_epoch",
     "announce_hash_layer",
     "make_objective",
+    "may_mix",
     "needs",
     "parameters_of",
     "register",

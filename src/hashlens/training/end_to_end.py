@@ -134,7 +134,7 @@ def image_items(
 
 
 def _training_size(backbone: Backbone, share: float) -> int:
-    """Side in pixels of the images to train on: the share of the backbone's own in whole strides, if it takes that."""
+    """Side in pixels of the images to train on: that share of the backbone's own in whole strides, if it fits."""
     size = backbone.preprocessing.image_size
     smaller = STRIDE * round(share * size / STRIDE)
     return smaller if 0 < smaller < size and backbone.takes(smaller) else size
