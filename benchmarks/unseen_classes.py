@@ -2,9 +2,9 @@
 
     python benchmarks/unseen_classes.py              # 16, 32 and 64 bits, three seeds
 
-Of the 100 classes of Tiny ImageNet 75, drawn for each seed, are trained on, with 130 images each of the train split.
-Queries are every other image of the test split; those of either side, of the 75 classes and of the other 25, search
-the images of the same side in the train split that were not trained on.
+Of the 100 classes of Tiny ImageNet 75, drawn for each seed, are trained on, with 130 images each of the train
+split. Queries are every other image of the test split; those of either side, of the 75 classes and of the
+other 25, search the images of the same side in the train split that were not trained on.
 
 Images come from ../shared/data beside the repository; --folder names another folder that holds
 tinyimagenet100/train.parquet and test.parquet, which tiny_imagenet.py makes.
@@ -29,12 +29,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TRAINING_PER_CLASS = 130
 UNSEEN = 25
 TRAININGS: dict[str, tuple[HashLens, dict[str, Any]]] = {
-    "mixing, the default": (HashLens(), {}),
-    "no mixing": (HashLens(mixing=0.0), {}),
-    "mixing, feature dropout 0.35": (HashLens(), {"feature_dropout": 0.35}),
+    "mixing, feature dropout 0.35, the default": (HashLens(), {}),
+    "mixing, feature dropout 0.2": (HashLens(), {"feature_dropout": 0.2}),
     "mixing, feature dropout 0.5": (HashLens(), {"feature_dropout": 0.5}),
-    "no mixing, feature dropout 0.5": (HashLens(mixing=0.0), {"feature_dropout": 0.5}),
-    "no mixing, feature dropout 0.5, no hidden layers": (
+    "feature dropout 0.2": (HashLens(mixing=0.0), {"feature_dropout": 0.2}),
+    "feature dropout 0.5": (HashLens(mixing=0.0), {"feature_dropout": 0.5}),
+    "feature dropout 0.5, no hidden layers": (
         HashLens(mixing=0.0),
         {"feature_dropout": 0.5, "hidden_layers": ()},
     ),
