@@ -229,7 +229,7 @@ def fit_with(
         objective = chosen.objective_for(problem)
         if isinstance(items, ImageItems) and settings.warm_start:
             warmed = HashNetwork(None, network.hidden_layers, network.hash_layer, settings.feature_dropout)
-            of_features = _with_enough_steps(_of_features(settings), len(items.training), options)
+            of_features = _of_features(settings, len(items.training))
             train(items.frozen(), warmed, objective, of_features, progress=progress, purpose="hash layer")
         record = train(items, network, objective, settings, validation, checkpoint, progress)
     return HashModel(
@@ -323,14 +323,21 @@ def _with_enough_steps(settings: TrainingSettings, images: int, options: FitOpti
     """Smaller batches where few images would make too few steps, unless the size was asked for."""
     if options.paper or options.batch_size is not None:
         return settings
-    fewer = max(SMALLEST_BATCH, images // LEAST_STEPS)
-    return replace(settings, batch_size=min(settings.batch_size, fewer))
+    return replace(settings, batch_size=_batch_size(settings, images))
 
 
-def _of_features(settings: TrainingSettings) -> TrainingSettings:
-    """How layers behind a frozen backbone are trained that will be trained with it by ``settings``."""
+def _batch_size(settings: TrainingSettings, images: int) -> int:
+    return min(settings.batch_size, max(SMALLEST_BATCH, images // LEAST_STEPS))
+
+
+def _of_features(settings: TrainingSettings, images: int) -> TrainingSettings:
+    """How layers behind a frozen backbone are trained that will then be trained with it by ``settings``."""
     return replace(
-        FROZEN, hidden_layers=settings.hidden_layers, hidden_dropout=settings.hidden_dropout, mixing=settings.mixing
+        FROZEN,
+        batch_size=_batch_size(FROZEN, images),
+        hidden_layers=settings.hidden_layers,
+        hidden_dropout=settings.hidden_dropout,
+        mixing=settings.mixing,
     )
 
 
