@@ -31,8 +31,8 @@ from hashlens.sources import FeatureArray
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TRAINING_PER_CLASS = 150
 LOSSES = {
-    "cosine softmax, mixed": {"crowding": math.inf},
-    "cosine softmax": {"crowding": math.inf, "mixing": 0.0},
+    "cosine softmax, mixed": {"crowding": math.inf, "mixing": 1.0},
+    "cosine softmax": {"crowding": math.inf},
     "per bit": {"crowding": 0.0},
 }
 

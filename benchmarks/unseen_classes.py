@@ -29,15 +29,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TRAINING_PER_CLASS = 130
 UNSEEN = 25
 TRAININGS: dict[str, tuple[HashLens, dict[str, Any]]] = {
-    "mixing, feature dropout 0.35, the default": (HashLens(), {}),
-    "mixing, feature dropout 0.2": (HashLens(), {"feature_dropout": 0.2}),
-    "mixing, feature dropout 0.5": (HashLens(), {"feature_dropout": 0.5}),
-    "feature dropout 0.2": (HashLens(mixing=0.0), {"feature_dropout": 0.2}),
-    "feature dropout 0.5": (HashLens(mixing=0.0), {"feature_dropout": 0.5}),
-    "feature dropout 0.5, no hidden layers": (
-        HashLens(mixing=0.0),
-        {"feature_dropout": 0.5, "hidden_layers": ()},
-    ),
+    "the default": (HashLens(), {}),
+    "feature dropout 0.5": (HashLens(), {"feature_dropout": 0.5}),
+    "feature dropout 0.5, no hidden layers": (HashLens(), {"feature_dropout": 0.5, "hidden_layers": ()}),
+    "mixing": (HashLens(mixing=1.0), {}),
+    "mixing, feature dropout 0.35": (HashLens(mixing=1.0), {"feature_dropout": 0.35}),
+    "mixing, feature dropout 0.5": (HashLens(mixing=1.0), {"feature_dropout": 0.5}),
 }
 
 
