@@ -4,7 +4,7 @@ Of each class 100 images are queries and 500 are for training; the database is a
 Queries and training images are drawn anew for each seed.
 
     python benchmarks/cifar10_orthohash.py                       # frozen features, 16/32/64 bits, three seeds
-    python benchmarks/cifar10_orthohash.py --mode finetune --seeds 0 --epochs 12
+    python benchmarks/cifar10_orthohash.py --method hashlens --mode finetune --seeds 0 --epochs 22
 
 Images come from ../shared/data/cifar10 beside the repository where that exists, else from torchvision's download.
 """
