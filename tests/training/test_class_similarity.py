@@ -94,7 +94,7 @@ def test_an_interrupted_end_to_end_training_does_not_train_its_classifier_again(
     train = stage.train
     monkeypatch.setattr(stage, "train", lambda *a, **k: purposes.append(k["purpose"]) or train(*a, **k))
     fit_module = sys.modules["hashlens.training.fit"]  # the package's own "fit" is the function
-    monkeypatch.setattr(fit_module, "train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(fit_module, "train", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         hl.fit(tmp_path / "photos", **options, checkpoints=tmp_path / "checkpoints")
     monkeypatch.setattr(fit_module, "train", train)

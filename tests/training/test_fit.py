@@ -571,7 +571,10 @@ def test_the_backbone_is_trained_end_to_end_on_demand(images: Path, tmp_path: Pa
     assert model.backbone is not None
     before, after = load_backbone(image_size=32).state_dict(), model.backbone.state_dict()
     convolutions = [name for name, value in after.items() if value.ndim == 4]
-    assert all((before[name] != after[name]).any() for name in convolutions)
+    changed = [bool((before[name] != after[name]).any()) for name in convolutions]
+    assert not changed[0]  # the first layers stay as they were pretrained
+    assert all(changed[changed.index(True) :])
+    assert sum(changed) > len(changed) / 2
     assert len(model.training["history"]) == 1
     assert math.isfinite(model.training["history"][0]["loss"])
     codes = model.encode(images)

@@ -143,5 +143,6 @@ def test_a_training_that_is_taken_up_again_tells_it_where_it_is(
         finally:
             log.removeFilter(interrupt_in_second_epoch)
     resumed = hl.fit(tmp_path / "images", **options, checkpoints=tmp_path / "unfinished")
-    assert SteepPairs.heard == [0.0, 0.25, 0.25, 0.5, 0.75]
+    warm_start = [epoch / 20 for epoch in range(20)]
+    assert SteepPairs.heard == [*warm_start, 0.0, 0.25, *warm_start, 0.25, 0.5, 0.75]
     assert resumed.fingerprint() == whole.fingerprint()
