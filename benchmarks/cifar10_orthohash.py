@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import hashlens as hl
-from frozen_features import features_of
+from frozen_features import features_of, mean_and_spread
 from hashlens.backbones import DEFAULT_BACKBONE
 from hashlens.methods import get_method
 from hashlens.metrics import mean_average_precision
@@ -56,9 +56,8 @@ def main() -> None:
     for bits in options.bits:
         rows = [result for result in results if result["bits"] == bits]
         scores = [row["mAP@all"] for row in rows]
-        spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
         minutes = statistics.mean(row["training_seconds"] for row in rows) / 60
-        print(f"| {bits} | {statistics.mean(scores):.3f}{spread} | {minutes:.1f} |")
+        print(f"| {bits} | {mean_and_spread(scores)} | {minutes:.1f} |")
 
 
 def run(images: Source, bits: int, seed: int, options: argparse.Namespace) -> dict[str, float]:

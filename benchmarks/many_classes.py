@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import statistics
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 import hashlens as hl
-from frozen_features import features_of
+from frozen_features import mean_and_spread, tiny_imagenet
 from hashlens.centres import minimum_distance
 from hashlens.methods import HashLens
 from hashlens.sources import FeatureArray
@@ -48,10 +47,7 @@ def main() -> None:
         help="smallest distances of two centres, as shares of that which HashLens chooses",
     )  # fmt: skip
     options = parser.parse_args()
-    train, test = (
-        features_of(hl.open_source(options.folder / "tinyimagenet100" / f"{split}.parquet"), split)
-        for split in ("train", "test")
-    )
+    train, test = tiny_imagenet(options.folder)
     print("| classes | bits | d | loss | mAP@100 | mAP@all |\n| --- | --- | --- | --- | --- | --- |", flush=True)
     for classes in options.classes:
         sides = {seed: sides_of(train, test, classes // len(train.class_names), seed) for seed in options.seeds}
@@ -63,7 +59,7 @@ def main() -> None:
                     found = [run(*sides[seed], HashLens(min_distance=distance, **own), bits, seed)
                              for seed in options.seeds]  # fmt: skip
                     chosen = chosen or int(found[0]["d"])
-                    figures = [_mean([one[name] for one in found]) for name in ("mAP@100", "mAP@all")]
+                    figures = [mean_and_spread([one[name] for one in found]) for name in ("mAP@100", "mAP@all")]
                     row = (classes, bits, f"{found[0]['d']:.0f}", loss, *figures)
                     print(f"| {' | '.join(map(str, row))} |", flush=True)
 
@@ -108,11 +104,6 @@ def run(
 def labels_of(source: FeatureArray) -> NDArray[np.integer]:
     assert source.labels is not None
     return source.labels
-
-
-def _mean(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3f}{spread}"
 
 
 if __name__ == "__main__":

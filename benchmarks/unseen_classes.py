@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import hashlens as hl
-from frozen_features import features_of
+from frozen_features import mean_and_spread, tiny_imagenet
 from hashlens.methods import HashLens
 from hashlens.sources import FeatureArray
 
@@ -45,15 +44,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--trainings", nargs="+", choices=TRAININGS, default=list(TRAININGS))
     options = parser.parse_args()
-    train, test = (
-        features_of(hl.open_source(options.folder / "tinyimagenet100" / f"{split}.parquet"), split)
-        for split in ("train", "test")
-    )
+    train, test = tiny_imagenet(options.folder)
     print("| bits | training | trained on | others |\n| --- | --- | --- | --- |", flush=True)
     for bits in options.bits:
         for name in options.trainings:
             runs = [run(train, test, *TRAININGS[name], bits, seed) for seed in options.seeds]
-            print(f"| {bits} | {name} | {' | '.join(map(_mean, zip(*runs, strict=True)))} |", flush=True)
+            print(f"| {bits} | {name} | {' | '.join(map(mean_and_spread, zip(*runs, strict=True)))} |", flush=True)
 
 
 def run(
@@ -78,11 +74,6 @@ def run(
         found.append(figures["mAP@all"])
     print(json.dumps({"bits": bits, "seed": seed, "trained on": found[0], "others": found[1]}), flush=True)
     return found[0], found[1]
-
-
-def _mean(values: tuple[float, ...]) -> str:
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3f}{spread}".replace("0.", ".")
 
 
 if __name__ == "__main__":
