@@ -33,6 +33,10 @@ _NOTED = "(SELECT count FROM tallies WHERE number = labels.id)"
 _FOUND = "(SELECT count(*) FROM image_labels WHERE label = labels.id)"
 _OF_LABEL = """((SELECT count(*), coalesce(sum(image), 0) FROM image_labels WHERE label = labels.id)
     IS (SELECT count, ids FROM tallies WHERE number = labels.id))"""
+# What stands in queries for tests of rows, where these have checksums, and in the indexes of earlier versions.
+_TESTS = {table: f"{table}.checksum IS {written}" for table, written in OF_ROW.items()}
+_TESTS |= {"tally": _OF_LABEL, "count": _NOTED}
+_NO_TESTS = dict.fromkeys(OF_ROW, "1") | {"tally": "1", "count": _FOUND}
 _COUNTED = {IMAGES: ("images", "id"), PENDING: ("pending", "image"), LABELS: ("labels", "id")}
 _SUMS = {
     number: f"SELECT count(*), coalesce(sum({id}), 0) FROM {table} NOT INDEXED"
@@ -104,12 +108,8 @@ class Rows(sqlite3.Connection):
         Raises:
             BadInput: one is not.
         """
-        if self.has_checksums:
-            tests = {table: f"{table}.checksum IS {written}" for table, written in OF_ROW.items()}
-            query = query.format(**tests, tally=_OF_LABEL, count=_NOTED)
-        else:
-            query = query.format(**dict.fromkeys(OF_ROW, "1"), tally="1", count=_FOUND)
-        for row in self.execute(query, parameters):
+        tests = _TESTS if self.has_checksums else _NO_TESTS
+        for row in self.execute(query.format_map(tests), parameters):
             if not row[-1]:
                 raise self.damaged()
             yield row[:-1]
