@@ -213,6 +213,7 @@ def _set_momentum(network: HashNetwork, momentum: float | None, steps: int) -> N
 
 
 def optimizer_for(network: HashNetwork, objective: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """What trains network and objective; layers of the backbone that it leaves out need no gradients any more."""
     of_backbone = list(network.backbone.parameters()) if network.backbone else []
     slow = {id(parameter) for parameter in of_backbone}
     others = [one for one in (*network.parameters(), *objective.parameters()) if id(one) not in slow]
