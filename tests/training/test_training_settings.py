@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import hashlens as hl
 from hashlens.backbones import Backbone, load_backbone
-from hashlens.methods import OrthoHash, TrainingSettings
+from hashlens.methods import Combination, Recipe, TrainingSettings
 from hashlens.models import HASH_LAYERS, HashNetwork, HiddenLayers
 from hashlens.objectives import CosineSoftmax
 from hashlens.sources import FeatureArray, Source
@@ -31,15 +31,10 @@ SETTINGS = TrainingSettings(1, 16, 1e-3, 0.0, "cosine", backbone_rate=0.5)
 CODEBOOK = torch.tensor([[1] * 8, [1, -1] * 4, [1, 1, -1, -1] * 2])
 
 
-class Recipe(OrthoHash):
+def by(**changes: Any) -> Combination:
     """OrthoHash by settings of one's own."""
-
-    def __init__(self, **changes: Any) -> None:
-        super().__init__()
-        self.__dict__["own"] = replace(SETTINGS, **changes)
-
-    def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
-        return self.__dict__["own"]
+    own = replace(SETTINGS, **changes)
+    return Combination(objective="cosine-softmax", centres="bernoulli", recipe=Recipe(own, own))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +51,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def fit(images: Source, weights: Path, method: OrthoHash, **options: Any) -> hl.HashModel:
+def fit(images: Source, weights: Path, method: Combination, **options: Any) -> hl.HashModel:
     given = {"finetune": True, "image_size": 64, "backbone": "lcnet_035", "weights": weights, "device": "cpu"}
     return hl.fit(images, method, 16, validation=0, **(given | options))
 
@@ -93,7 +88,7 @@ def test_the_loss_of_a_mixed_batch_is_that_to_both_targets_in_their_shares() -> 
 
 def test_features_that_are_mixed_in_training_are_encoded_as_they_are() -> None:
     x = np.eye(4, 16)[np.arange(80) % 4].astype(np.float32)
-    model = hl.fit(FeatureArray("mine", x, np.arange(80) % 4), Recipe(epochs=20, mixing=1.0), 16, validation=0)
+    model = hl.fit(FeatureArray("mine", x, np.arange(80) % 4), by(epochs=20, mixing=1.0), 16, validation=0)
     codes = model.encode(x)
     assert len(np.unique(codes, axis=0)) == 4
 
@@ -126,7 +121,7 @@ def test_early_layers_learn_more_slowly_and_the_first_not_at_all(architecture: s
 
 
 def test_frozen_layers_stay_as_they_were(images: Source, weights: Path) -> None:
-    model = fit(images, weights, Recipe(layer_decay=0.5), image_size=32)
+    model = fit(images, weights, by(layer_decay=0.5), image_size=32)
     before = load_backbone("lcnet_035", weights, 32).network.state_dict()
     assert model.network.backbone is not None
     after = model.network.backbone.network.state_dict()
@@ -140,9 +135,7 @@ def test_frozen_layers_stay_as_they_were(images: Source, weights: Path) -> None:
 def test_a_warm_start_is_a_hash_layer_that_has_learnt_before_the_first_step(images: Source) -> None:
     still = {"epochs": 1, "learning_rate": 1e-30}
     warm, cold = (
-        hl.fit(
-            images, Recipe(**still, warm_start=warm), 16, finetune=True, image_size=64, validation=0, device="cpu"
-        )
+        hl.fit(images, by(**still, warm_start=warm), 16, finetune=True, image_size=64, validation=0, device="cpu")
         for warm in (True, False)
     )
     labels = np.asarray(images.labels)
@@ -158,7 +151,7 @@ def test_a_warm_start_is_a_hash_layer_that_has_learnt_before_the_first_step(imag
 
 
 def items_of(images: Source, backbone: Backbone, share: float) -> ImageItems:
-    method = Recipe(training_size=share)
+    method = by(training_size=share)
     options = FitOptions(bits=16, device="cpu", validation=0.3)
     return image_items(
         images, targets_of(images, None, method), backbone, torch.device("cpu"), options,
