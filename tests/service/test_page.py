@@ -230,8 +230,13 @@ def test_errors_are_told_and_the_page_goes_on(open_page: Callable[..., Page], ad
         expect(page.locator("#failure")).to_contain_text("The image cannot be used")
     with (tmp_path / "big.png").open("wb") as big:
         big.truncate(34 << 20)
-    page.set_input_files("#file", tmp_path / "big.png")
+    page.route("**/search", lambda route: None)  # a search that is still running must not answer over what follows
+    with page.expect_request("**/search"):
+        page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": png()})
+    with page.expect_event("requestfailed"):
+        page.set_input_files("#file", tmp_path / "big.png")
     expect(page.locator("#failure")).to_contain_text("34 MiB; 32 are allowed")
+    page.unroute("**/search")
     page.evaluate(
         "() => { const data = new DataTransfer(); data.setData('text/plain', 'https://x.org/a.png');"
         "window.dispatchEvent(new DragEvent('drop', { dataTransfer: data })); }"

@@ -40,7 +40,7 @@ async function request(path, options = {}) {
 const json = async (path, options) => (await request(path, options)).json();
 
 export const health = () => json("health");
-export const sample = (limit) => json(`images?limit=${limit}`).then((found) => found.images);
+export const sample = (limit, signal) => json(`images?limit=${limit}`, { signal }).then((found) => found.images);
 export const facts = (id) => json(`images/${id}/facts`);
 export const thumbnail = (id, size = 320) => `images/${id}/thumbnail?size=${size}`;
 export const picture = (id) => `images/${id}`;

@@ -43,7 +43,6 @@ function say(text) {
 }
 
 function fail(error, retry) {
-  if (error.name === "AbortError") return;
   if (!(error instanceof api.Refused)) console.error(error);
   grid.clear();
   say("");
@@ -72,12 +71,12 @@ function remember() {
 /** Make the page show what the address says. */
 async function show({ back = false } = {}) {
   busy?.abort();
-  busy = new AbortController();
+  const { signal } = (busy = new AbortController());
   viewer.close();
   find("failure").hidden = true;
   filters.show(shown);
   tellMarks();
-  if (!address.isSearch(shown)) return showStart();
+  if (!address.isSearch(shown)) return showStart(signal);
   layout.dataset.view = "results";
   grid.list.classList.remove("start-grid");
   find("heading").textContent = "Nearest pictures";
@@ -91,10 +90,10 @@ async function show({ back = false } = {}) {
   grid.wait(12);
   say("Searching …");
   try {
-    const found = await api.search(question(0), busy.signal);
+    const found = await api.search(question(0), signal);
     fill(found.results, found.more, true);
   } catch (error) {
-    fail(error, () => show());
+    if (!signal.aborted) fail(error, () => show());
   }
 }
 
@@ -118,18 +117,18 @@ function fill(results, isMore, anew) {
 async function loadMore() {
   if (!more || !address.isSearch(shown)) return;
   more = false; // until this has come
-  const mine = busy;
+  const { signal } = busy;
   try {
-    const found = await api.search(question(grid.hits.length), mine.signal);
+    const found = await api.search(question(grid.hits.length), signal);
     fill(found.results, found.more && found.results.length > 0, false);
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (signal.aborted) return;
     more = true;
     say(`${error.message} Scroll to try again.`);
   }
 }
 
-async function showStart() {
+async function showStart(signal) {
   layout.dataset.view = "start";
   grid.list.classList.add("start-grid");
   more = false;
@@ -142,13 +141,11 @@ async function showStart() {
   say("");
   grid.wait(12);
   try {
-    const found = await api.sample(24);
-    if (!address.isSearch(shown)) {
-      grid.clear();
-      grid.add(found);
-    }
+    const found = await api.sample(24, signal);
+    grid.clear();
+    grid.add(found);
   } catch (error) {
-    fail(error, () => show());
+    if (!signal.aborted) fail(error, () => show());
   }
 }
 
@@ -185,7 +182,7 @@ async function searchWith(file) {
   }
   remember();
   busy?.abort();
-  const mine = (busy = new AbortController());
+  const { signal } = (busy = new AbortController());
   viewer.close();
   find("failure").hidden = true;
   layout.dataset.view = "results";
@@ -203,22 +200,23 @@ async function searchWith(file) {
   scrollTo(0, 0);
   try {
     const { labels, radius } = shown;
-    const found = await api.searchWith(file, { labels, radius, k: PAGE }, mine.signal);
+    const found = await api.searchWith(file, { labels, radius, k: PAGE }, signal);
     await previews.keep(found.query.code, file, name);
-    if (mine.signal.aborted) return;
+    if (signal.aborted) return;
     shown = { id: null, code: found.query.code, details: found.query.details, labels, radius };
     history.pushState(null, "", address.write(shown));
     showQuery();
     tellMarks();
     fill(found.results, found.more, true);
   } catch (error) {
-    fail(error, () => searchWith(file));
+    if (!signal.aborted) fail(error, () => searchWith(file));
   } finally {
     URL.revokeObjectURL(url);
   }
 }
 
 function refuse(sentence) {
+  busy?.abort(); // its answer would take the place of the sentence
   fail(new api.Refused(0, sentence), () => show());
 }
 
