@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hashlens.codes import pack
+from hashlens.compute import kernels
 from hashlens.engines import HammingIndex
 from hashlens.engines.hamming import scan
 from hashlens.engines.hamming.scan import QUERIES_PER_TASK, SMALLEST_SLICE
@@ -63,6 +64,13 @@ def depths_around_ties(distances: NDArray[np.int64]) -> list[int]:
     return sorted(int(k) for k in depths if k >= 1)
 
 
+@pytest.fixture(params=[True, False], ids=["kernels", "NumPy"])
+def searching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to search: by kernels, and by NumPy as long as numba is not loaded."""
+    monkeypatch.setattr(kernels, "loaded", lambda: request.param)
+
+
+@pytest.mark.usefixtures("searching")
 @pytest.mark.parametrize("bits", LENGTHS)
 @pytest.mark.parametrize("collapsed", [False, True], ids=["spread", "collapsed"])
 def test_every_depth_and_radius_around_ties(bits: int, collapsed: bool) -> None:
@@ -187,12 +195,29 @@ def test_empty_index() -> None:
     check_within(index, random_signs(3, 13), np.zeros((3, 0), int), 13)
 
 
+@pytest.mark.usefixtures("searching")
 def test_no_queries() -> None:
     index = HammingIndex.build(random_signs(20, 64))
     distances, ids = index.search(np.zeros((0, 8), np.uint8), 5)
     assert distances.shape == ids.shape == (0, 5)
     assert (distances.dtype, ids.dtype) == (np.int32, np.int64)
     assert index.within(np.zeros((0, 64)), 5) == ([], [])
+
+
+@pytest.mark.usefixtures("searching")
+@pytest.mark.parametrize("bits", [13, 64, 256])
+def test_some_codes_alone(bits: int) -> None:
+    database = collapsed_signs(300, bits, 40)
+    allowed = np.flatnonzero(np.random.default_rng(0).random(300) < 0.4)
+    index, queries = HammingIndex.build(database), random_signs(4, bits, 1)
+    distances = all_distances(queries, database[allowed])
+    order = np.argsort(distances, axis=1, kind="stable")
+    found, ids = index.search(queries, 50, allow=allowed)
+    np.testing.assert_array_equal(ids, allowed[order[:, :50]])
+    np.testing.assert_array_equal(found, np.take_along_axis(distances, order[:, :50], 1))
+    radius = int(np.median(distances))
+    for row, near in zip(distances, index.within(queries, radius, allow=allowed)[1], strict=True):
+        assert near.tolist() == [allowed[i] for i in np.argsort(row, kind="stable") if row[i] <= radius]
 
 
 @pytest.mark.parametrize("bits", [13, 64, 100])

@@ -14,20 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from hashlens.codes.packing import bytes_per_code
-from hashlens.compute.kernels import compiled, popcount
+from hashlens.compute.kernels import compiled, intrinsic, popcount
 from hashlens.compute.threads import even_slices, run_in_threads
 
 LANES = 64  # codes of a tile
 CACHED_BYTES = 16384  # of codes that are compared with one query after the other: a third of a first-level cache
 _CODES_PER_TASK = 1 << 18
-_INT64 = ir.IntType(64)
 
 
 def tile_shape(count: int, bits: int) -> tuple[int, int, int]:
@@ -155,13 +150,19 @@ def _gather(tiles, positions, words):
             words[i, w] = tiles[positions[i] // 64, w, positions[i] % 64]
 
 
-def _compare(typing_context: Any, tiles: Any, tile: Any, queries: Any, query: Any, limit: Any, out: Any) -> Any:
+@intrinsic
+def compare(typing_context: Any, tiles: Any, tile: Any, queries: Any, query: Any, limit: Any, out: Any) -> Any:
     """Write the distances of a tile's 64 codes to ``out``; return the mask of those that are ≤ ``limit``.
 
     tiles: (T, W, 64); queries: (Q, W, 64), see :func:`spread_queries`; limit: 0 … K; out: (64,); all of one
     type of words. Written in vectors of 64 lanes, which LLVM cuts to what the machine has: left to itself it
     widens the sums to 64 bits.
     """
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+
+    int64 = ir.IntType(64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word = ir.IntType(tiles.dtype.bitwidth)
@@ -184,7 +185,7 @@ def _compare(typing_context: Any, tiles: Any, tile: Any, queries: Any, query: An
         def add_words(first: Any, count: int) -> None:
             counts = []
             for offset in range(count):
-                place = [builder.add(first, _INT64(offset))]
+                place = [builder.add(first, int64(offset))]
                 left = builder.load(builder.gep(tile_start, place), align=word.width // 8)
                 right = builder.load(builder.gep(query_start, place), align=word.width // 8)
                 counts.append(builder.call(popcounts, [builder.xor(left, right)]))
@@ -193,24 +194,21 @@ def _compare(typing_context: Any, tiles: Any, tile: Any, queries: Any, query: An
                 counts = [builder.add(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
             builder.store(builder.add(builder.load(total), counts[0]), total)
 
-        with cgutils.for_range(builder, builder.lshr(width, _INT64(3))) as eights:
-            add_words(builder.shl(eights.index, _INT64(3)), 8)
+        with cgutils.for_range(builder, builder.lshr(width, int64(3))) as eights:
+            add_words(builder.shl(eights.index, int64(3)), 8)
         for count in (4, 2, 1):
-            some_left = builder.icmp_unsigned("!=", builder.and_(width, _INT64(count)), _INT64(0))
+            some_left = builder.icmp_unsigned("!=", builder.and_(width, int64(count)), int64(0))
             with builder.if_then(some_left):
-                add_words(builder.and_(width, _INT64(-2 * count)), count)
+                add_words(builder.and_(width, int64(-2 * count)), count)
 
         found = builder.load(total)
         builder.store(found, builder.bitcast(distances.data, vector.as_pointer()), align=word.width // 8)
         nothing = ir.Constant(vector, ir.Undefined)
         one = builder.insert_element(nothing, builder.trunc(arguments[4], word), ir.IntType(32)(0))
         limits = builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None))
-        return builder.bitcast(builder.icmp_unsigned("<=", found, limits), _INT64)
+        return builder.bitcast(builder.icmp_unsigned("<=", found, limits), int64)
 
     return types.uint64(tiles, types.int64, queries, types.int64, types.int64, out), generate
-
-
-compare: Any = intrinsic(_compare)  # compiled code passes the arguments alone
 
 
 @compiled

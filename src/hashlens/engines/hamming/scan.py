@@ -5,12 +5,14 @@ What is said here about positions holds for ids: they ascend together.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashlens.codes.tiles import LANES, compare, lanes_in_use, lowest_lane, tiles_in_cache
+from hashlens.compute import kernels
 from hashlens.compute.kernels import compiled
 from hashlens.compute.threads import available_threads, even_slices, run_in_threads
 from hashlens.engines.engine import Found, Ragged
@@ -19,6 +21,7 @@ QUERIES_PER_TASK = 64  # queries that share codes while these are in cache
 SMALLEST_SLICE = 1 << 21  # bytes of codes; a thread is not worth waking for fewer
 FEW_TILES = 64  # for each neighbour, in a slice of the codes that many queries share
 SLICES_PER_THREAD = 2  # so that a thread that was held up leaves work to others
+COLD_BYTES = 1 << 26  # of codes that NumPy compares, for all queries, in the time that numba takes to be loaded
 SLACK = 2048  # candidates beyond k before those that cannot win are dropped
 CANDIDATE_BYTES = 1 << 27  # that the candidates of one task may take
 
@@ -40,6 +43,12 @@ def nearest(
         distances (Q, k) int32 and positions (Q, k) int64, sorted by distance, then position.
     """
     asked = len(queries)
+    if numpy_is_ready_first(tiles, asked):
+        ranked = list(rankings(tiles, count, queries, masks))
+        return (
+            np.array([nearby[:k] for nearby, _ in ranked], np.int32).reshape(asked, k),
+            np.array([at[:k] for _, at in ranked], np.int64).reshape(asked, k),
+        )
     per_task = max(1, min(QUERIES_PER_TASK, CANDIDATE_BYTES // (10 * min(2 * k + SLACK, count))))
     parts = -(-asked // per_task)
     threads = available_threads()
@@ -76,6 +85,13 @@ def within(
     Returns:
         Two lists with one array per query: distances (int32) and positions (int64).
     """
+    if numpy_is_ready_first(tiles, len(queries)):
+        ranked = list(rankings(tiles, count, queries, masks))
+        ends = [int(np.searchsorted(nearby, radius, side="right")) for nearby, _ in ranked]
+        return (
+            [nearby[:end] for (nearby, _), end in zip(ranked, ends, strict=True)],
+            [at[:end] for (_, at), end in zip(ranked, ends, strict=True)],
+        )
     code_slices = even_slices(len(tiles), _code_parts(tiles, 1))
     pieces: list[list[Any]] = [[None] * len(code_slices) for _ in range(len(queries))]
     last_lanes = lanes_in_use(count)
@@ -94,6 +110,25 @@ def within(
         distances.append(joined[order])
         positions.append(np.concatenate([np.empty(0, np.int64), *(piece[1] for piece in row)])[order])
     return distances, positions
+
+
+def numpy_is_ready_first(tiles: NDArray[Any], asked: int) -> bool:
+    """Whether NumPy has answered before numba is loaded: then a program that asks once need not wait for it."""
+    return not kernels.loaded() and asked * tiles.nbytes <= COLD_BYTES
+
+
+def rankings(
+    tiles: NDArray[Any], count: int, queries: NDArray[Any], masks: NDArray[np.uint64]
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+    """All distances to each query and the positions that they are at, sorted by both, by NumPy."""
+    takes_part = np.arange(count)
+    if len(masks):
+        lanes = np.arange(LANES, dtype=np.uint64)
+        takes_part = np.flatnonzero((masks[:, None] >> lanes & np.uint64(1)).ravel()[:count])
+    for query in queries:
+        distances = np.bitwise_count(tiles ^ query).sum(axis=1, dtype=tiles.dtype).ravel()[takes_part]
+        order = np.argsort(distances, kind="stable")
+        yield distances[order].astype(np.int32), takes_part[order]
 
 
 def merge(distances: NDArray[np.int32], numbers: NDArray[np.int64], found: NDArray[np.int64], k: int) -> Found:
