@@ -22,7 +22,7 @@ import hashlens as hl
 from hashlens.service import create_app
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "service"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "service")]
 
 from chromium import CHROMIUM, OPTIONS  # noqa: E402
 from serving import running  # noqa: E402

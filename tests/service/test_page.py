@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import csv
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from chromium import a_browser
 from playwright.sync_api import Browser, Page, expect
 from serving import CLASSES, IMAGES_PER_CLASS, MARKUP, png, running, write_photos
 
 import hashlens as hl
+from chromium import a_browser, check_accessible, pages_of
 from hashlens.metrics import read_judgements
 from hashlens.service import create_app
 
@@ -40,22 +38,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """From options of a context to a new page; errors of its programs fail the test."""
-    contexts, errors = [], []
-
-    def open_one(**options: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda said: errors.append(said.text) if "Content Security" in said.text else None)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert errors == []
+    with pages_of(browser) as open_one:
+        yield open_one
 
 
 def give(page: Page, event: str, content: bytes, kind: str = "image/png") -> None:
@@ -64,15 +48,6 @@ def give(page: Page, event: str, content: bytes, kind: str = "image/png") -> Non
 
 def results(page: Page) -> Any:
     return page.locator(".grid:not(.start-grid) .card:not(.skeleton)")
-
-
-def check_accessible(page: Page) -> None:
-    page.wait_for_timeout(250)  # colours change slowly
-    found = Axe().run(page).response["violations"]
-    serious = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps(
-        [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in serious], indent=1
-    )
 
 
 def test_drop_click_through_and_back(open_page: Callable[..., Page], address: str, photos: Path) -> None:
