@@ -30,7 +30,6 @@ from hashlens.sources import FeatureArray
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TRAINING_PER_CLASS = 150
 LOSSES = {
-    "cosine softmax, mixed": {"crowding": math.inf, "mixing": 1.0},
     "cosine softmax": {"crowding": math.inf},
     "per bit": {"crowding": 0.0},
 }

@@ -37,8 +37,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 import hashlens as hl
+from frozen_features import features_of
 from hashlens.codes.tiles import compare, spread_queries, tiles_in_cache, to_tiles
 from hashlens.compute.threads import available_threads, run_in_threads
+from hashlens.sources.protocols import draw_protocol
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
 LENGTHS = (16, 32, 48, 64, 128, 256, 512)
@@ -360,11 +362,10 @@ _trained: dict[int, tuple[NDArray[np.float32], NDArray[Any]]] = {}
 def trained_values(bits: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Continuous codes of CIFAR-10 and its labels."""
     if bits not in _trained:
-        from cifar10_orthohash import features_of, split
-
         images = hl.open_source(SHARED if SHARED.is_dir() else "cifar10")
-        features = features_of(images, 96)
-        model = hl.fit(features.select(split(images.labels, 0)[1]), bits=bits, seed=0)
+        assert images.labels is not None
+        features = features_of(images, "cifar10", image_size=96)
+        model = hl.fit(features.select(draw_protocol(images.labels, seed=0)["train"]), bits=bits, seed=0)
         _trained[bits] = model.continuous_codes(features), np.asarray(images.labels)
     return _trained[bits]
 

@@ -112,7 +112,7 @@ class HashModel:
 
         Args:
             device: "cpu", "cuda", …; a GPU by default, where there is one. "onnx" is the CPU through ONNX Runtime,
-                which is two to three times as fast and needs the extra ``onnx``.
+                which is taken for a frozen backbone anyway.
             threads: that run the network on a CPU; as many as PyTorch uses by default.
             progress: tells how far the encoding of a source is, such as :func:`hashlens.progress_bar`; silent by
                 default.
