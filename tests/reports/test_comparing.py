@@ -79,6 +79,20 @@ def test_codes_rank_before_they_are_rounded_by_another_distance(tmp_path: Path) 
     assert found.mean("features", 8, "mAP@all") == by_l2["mAP@all"]
 
 
+def test_codes_of_an_image_and_its_mirror_image_are_compared_too(tmp_path: Path) -> None:
+    digits = hl.open_source("digits")
+    train, asked = digits.select(range(60)), digits.select(range(60, 80))
+    given = {"image_size": 32, "device": "cpu", "mirror": True}
+    found = hl.compare(
+        train, ["orthohash", "itq"], tmp_path, bits=[8], seeds=[1], queries=asked,
+        options=FitOptions(views=2, epochs=2, **given),
+    )  # fmt: skip
+    for method, own in (("orthohash", {"views": 2, "epochs": 2, "finetune": False}), ("itq", {})):
+        model = hl.fit(train, method, 8, seed=1, **given, **own)
+        report = hl.evaluate(model.encode(asked), asked.labels, model.encode(train), train.labels, bits=8)
+        assert found.mean(method, 8, "mAP@all") == report["mAP@all"]
+
+
 def test_only_missing_runs_are_done_and_more_can_be_added(tmp_path: Path) -> None:
     compare(tmp_path)
     runs = tmp_path / "runs"

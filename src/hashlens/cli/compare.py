@@ -100,6 +100,12 @@ def compare(
     ] = None,
     finetune: Annotated[bool, typer.Option("--finetune", help="Train the backbone too, in every run.")] = False,
     paper: Annotated[bool, typer.Option("--paper", help="Train with the papers' settings, not ours.")] = False,
+    views: Annotated[
+        int, typer.Option(help="Of each training image, to draw from: itself, its mirror image, crops.")
+    ] = 1,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Codes of an image and its mirror image in one.")
+    ] = False,
     epochs: Annotated[int | None, typer.Option(help="Instead of the methods'.")] = None,
     feature_dropout: Annotated[float | None, typer.Option(help="Instead of the methods'.")] = None,
     validation: Annotated[
@@ -145,6 +151,8 @@ def compare(
                 image_size=image_size,
                 finetune=finetune,
                 paper=paper,
+                views=views,
+                mirror=mirror,
                 epochs=epochs,
                 feature_dropout=feature_dropout,
                 validation=validation,

@@ -293,8 +293,7 @@ class _Work:
         if method is None:
             report = self._rank(sides)
         else:
-            trains_backbone = isinstance(method, Method) and bool(self._options.finetune)
-            used = self._sides[job.seed] if trains_backbone else sides
+            used = self._sides[job.seed] if self._sees_images(method) else sides
             started = time.perf_counter()
             with _only_warnings():
                 model = fit_with(
@@ -358,14 +357,24 @@ class _Work:
             self._ready = seed, self._features.of(self._sides[seed])
         return self._ready[1]
 
+    def _sees_images(self, method: Method | Projection) -> bool:
+        """Whether one feature of each image will not do."""
+        options = self._options
+        if isinstance(method, Projection):
+            return options.mirror
+        return bool(options.finetune) or options.mirror or options.views > 1
+
     def _options_of(self, job: _Job, method: Method | Projection) -> FitOptions:
+        given, unset = self._options, FitOptions()
+        own = replace(given, bits=job.bits, seed=job.seed, hidden_layers=job.layers)
         if isinstance(method, Projection):  # others have no effect
-            return FitOptions(bits=job.bits, seed=job.seed, device=self._options.device)
-        own = replace(self._options, bits=job.bits, seed=job.seed, hidden_layers=job.layers)
-        if own.finetune:
+            own = FitOptions(
+                bits=job.bits, seed=job.seed, device=given.device, mirror=given.mirror,
+                backbone=given.backbone, weights=given.weights, image_size=given.image_size,
+            )  # fmt: skip
+        if self._sees_images(method):
             return own
-        unset = FitOptions()
-        return replace(own, backbone=unset.backbone, weights=None, image_size=None, mirror=False, views=1)
+        return replace(own, backbone=unset.backbone, weights=None, image_size=None)
 
     def _taxonomy(self, method: Method | Projection, sides: Sides) -> NDArray[np.float64] | None:
         """Distances of the classes that are trained on, for a method that asks for them."""
