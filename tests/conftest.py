@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,6 +96,24 @@ def cifar(monkeypatch: pytest.MonkeyPatch) -> None:
     from hashlens.sources import named
 
     monkeypatch.setattr(named, "_from_torchvision", part)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for the tests of a file."""
+    from chromium import a_browser
+
+    with a_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """From options of a context to a new page."""
+    from chromium import pages_of
+
+    with pages_of(browser) as open_one:
+        yield open_one
 
 
 # A busy machine makes single examples slow, which says nothing of the code.

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 import hashlens as hl
-from chromium import a_browser, check_accessible, pages_of
+from chromium import check_accessible
 from hashlens import cli
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PHONE = {"width": 390, "height": 840}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with a_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    with pages_of(browser) as open_one:
-        yield open_one
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from serving import CLASSES, IMAGES_PER_CLASS, MARKUP, png, running, write_photos
 
 import hashlens as hl
-from chromium import a_browser, check_accessible, pages_of
+from chromium import check_accessible
 from hashlens.metrics import read_judgements
 from hashlens.service import create_app
 
@@ -28,18 +28,6 @@ GIVE = """([content, kind, event]) => {
   const made = event === "drop" ? new DragEvent(event, told) : new ClipboardEvent(event, told);
   window.dispatchEvent(made);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with a_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    with pages_of(browser) as open_one:
-        yield open_one
 
 
 def give(page: Page, event: str, content: bytes, kind: str = "image/png") -> None:

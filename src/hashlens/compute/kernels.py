@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, update_wrapper
 from threading import RLock
 from typing import Any
 
@@ -17,9 +17,10 @@ _loading = RLock()
 class _Kernel:
     """What stands for a function until it is called, by Python or by another kernel."""
 
+    __wrapped__: Callable[..., Any]
+
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
-        self._function = function
+        update_wrapper(self, function)
 
     def __call__(self, *arguments: Any) -> Any:
         return self._compiled(*arguments)
@@ -31,7 +32,7 @@ class _Kernel:
 
             # numba's own threading layers may abort when two Python threads call in at once, as a web service does.
             # So kernels release the interpreter lock and run on Python threads.
-            return njit(nogil=True, cache=True, boundscheck=False)(self._function)
+            return njit(nogil=True, cache=True, boundscheck=False)(self.__wrapped__)
 
     @cached_property
     def _numba_type_(self) -> Any:
