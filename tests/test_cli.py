@@ -467,6 +467,21 @@ def test_fit_and_evaluate_by_a_tree_of_folders(run, tree: Path, tmp_path: Path) 
     assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == report
 
 
+def test_numbers_name_classes_from_file_to_file(run, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, labels in (("train", np.arange(100) % 5 + 1), ("asked", np.arange(20) % 2 * 3 + 2)):
+        x = np.eye(6, 16)[labels] + 0.1 * random.normal(size=(len(labels), 16))
+        np.savez(tmp_path / f"{name}.npz", x=x.astype(np.float32), y=labels)
+    train, model = tmp_path / "train.npz", tmp_path / "model"
+    assert run("fit", train, "-o", model, "--bits", 16, "--epochs", 8)[0] == 0
+    assert hl.HashModel.load(model).class_names == tuple("12345")
+    asked = "--queries", tmp_path / "asked.npz", "--database", train
+    status, _, error = run("evaluate", model, *asked, "-o", tmp_path / "report")
+    assert status == 0, error
+    found = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert found["mAP@all"] > 0.95
+
+
 def test_fit_without_labels(run, tree: Path, photos: Path, tmp_path: Path) -> None:
     shrewd = ("--method", "shrewd", "--no-labels")
     status, _, err = run("fit", tree / "train", "-o", tmp_path / "weak", *FAST, *shrewd, "--taxonomy", "folders")

@@ -55,6 +55,15 @@ def test_any_finite_matrix_will_do_where_nothing_more_is_asked() -> None:
         check_class_matrix([[1, np.nan], [3, 4]], "confusion")
 
 
+def test_numbers_of_classes_are_rows_of_a_matrix_of_more_of_them() -> None:
+    between = np.abs(np.subtract.outer(np.arange(5), np.arange(5))) / 4
+    np.testing.assert_array_equal(class_distances(between, ["1", "4"]), [[0, 0.75], [0.75, 0]])
+    np.testing.assert_array_equal(class_distances(between, list("12345")), between)  # in the order of the names
+    for names in (["1", "5"], ["1", "cat"]):
+        with pytest.raises(BadInput, match="for 5 classes, but there are 2"):
+            class_distances(between, names)
+
+
 def test_files_of_matrices_are_read_by_the_same_door(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", np.array([["a"]]))
     for read in (class_distances, read_similarity):

@@ -42,6 +42,30 @@ def test_codes_stand_beside_chance_signs_and_features(clusters: hl.sources.Featu
     assert {report["confusions"][0]["query"], report["confusions"][0]["result"]} == {"one", "two"}
 
 
+def test_numbered_classes_match_though_queries_and_database_lack_some(
+    clusters: hl.sources.FeatureArray, tmp_path: Path
+) -> None:
+    named = clusters.select(range(60)), clusters.select(np.flatnonzero(clusters.labels[60:] > 0) + 60)
+    model = hl.fit(clusters, bits=16, epochs=2, device="cpu")
+    queries, database = (
+        hl.sources.FeatureArray("numbers", side.features(), 10 * side.labels + 1) for side in named
+    )
+    assert database.class_names == ("11", "21")
+    far = np.zeros((22, 22))  # by the numbers of the classes
+    far[1, 11] = far[11, 1] = far[11, 21] = far[21, 11] = 1
+    far[1, 21] = far[21, 1] = 0.25
+    order = [1, 11, 21]
+    wanted = write_report(
+        model, queries=named[0], database=named[1], folder=tmp_path / "named", at=(10,),
+        taxonomy=far[np.ix_(order, order)],
+    )  # fmt: skip
+    found = write_report(
+        model, queries=queries, database=database, folder=tmp_path / "numbers", at=(10,), taxonomy=far
+    )
+    for figure in ("mAP@10", "mAHP@10", "precision@10"):
+        assert found[figure] == pytest.approx(wanted[figure])
+
+
 @pytest.mark.parametrize("leave_one_out", [False, True])
 def test_continuous_codes_rank_as_they_are(
     clusters: hl.sources.FeatureArray, tmp_path: Path, leave_one_out: bool

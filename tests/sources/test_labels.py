@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +16,9 @@ from hashlens.sources.labels import (
     NO_LABEL,
     Labels,
     as_multi_hot,
-    class_names_from,
-    multi_hot,
+    common_names,
     number_classes,
+    number_integers,
     number_label_sets,
     share_numbering,
 )
@@ -95,25 +96,57 @@ def test_labels_of_either_kind_become_multi_hot(source: tuple[Labels, list[str]]
     assert named(wide, names) == named(labels, names)
 
 
-def test_class_numbers_become_multi_hot_rows() -> None:
-    assert multi_hot([[2, 0], [], [1, 1]], 3).tolist() == [
-        [True, False, True],
-        [False, False, False],
-        [False, True, False],
-    ]
-
-
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint8, np.uint64])
 def test_numbers_name_themselves_where_no_names_are_given(dtype: type) -> None:
-    assert class_names_from(np.array([2, 0], dtype), None, "here") == ("0", "1", "2")
-    assert class_names_from(np.array([], dtype), None, "here") == ()
-    assert class_names_from(np.array([1], dtype), ["a", "b", "c"], "here") == ("a", "b", "c")
+    numbers, names = number_integers(np.array([100, 2, 10, 2], dtype), None, "here")
+    assert (numbers.tolist(), names) == ([2, 0, 1, 0], ("2", "10", "100"))
+    numbers, names = number_integers(np.array([], dtype), None, "here")
+    assert (numbers.tolist(), names) == ([], ())
+    numbers, names = number_integers(np.array([1], dtype), ["a", "b", "c"], "here")
+    assert (numbers.tolist(), names) == ([1], ("a", "b", "c"))
 
 
 @pytest.mark.parametrize(("values", "names"), [([0, -2], None), ([2], ["a", "b"]), ([-2], ["a"]), ([0], [])])
 def test_numbers_without_a_name_are_refused(values: list[int], names: list[str] | None) -> None:
-    with pytest.raises(BadInput, match=r"^here has labels .*\.$"):
-        class_names_from(np.array(values), names, "here")
+    with pytest.raises(BadInput, match=r"^here has .*label.*\.$"):
+        number_integers(np.array(values), names, "here")
+
+
+def test_label_sets_of_numbers_are_named_by_them_or_by_the_names_given() -> None:
+    marks, names = number_label_sets([[7, 2], [], [-1], [7, 7]], None, "here")
+    assert (marks.astype(int).tolist(), names) == ([[1, 1], [0, 0], [0, 0], [0, 1]], ("2", "7"))
+    marks, names = number_label_sets([[1]], ["cat", "dog"], "here")
+    assert (marks.astype(int).tolist(), names) == ([[0, 1]], ("cat", "dog"))
+    with pytest.raises(BadInput, match="different kinds") as refusal:
+        number_label_sets([["cat"], [1]], None, "here")
+    assert is_one_sentence(refusal)
+
+
+@pytest.mark.parametrize(
+    ("several", "common"),
+    [
+        ([("1", "2", "10"), ("0", "3")], ("0", "1", "2", "3", "10")),
+        ([("1", "10", "2"), ("0", "3")], ("1", "10", "2", "0", "3")),  # in the order of words, as of folders
+        ([("b", "c"), ("a", "b")], ("b", "c", "a")),
+        ([("2",), ()], ("2",)),
+    ],
+)
+def test_numbers_in_their_order_stay_so_in_a_common_numbering(
+    several: list[tuple[str, ...]], common: tuple[str, ...]
+) -> None:
+    assert common_names(*several) == common
+
+
+def test_classes_are_those_that_occur_and_match_by_their_numbers_from_source_to_source() -> None:
+    database = FeatureArray("database", np.eye(4), [1, 5, 3, -1])
+    queries = FeatureArray("queries", np.eye(3), [5.0, np.nan, 3.0])
+    assert (database.class_names, queries.class_names) == (("1", "3", "5"), ("3", "5"))
+    assert database.labels is not None and queries.labels is not None
+    first, second, names = share_numbering(
+        database.labels, database.class_names, queries.labels, queries.class_names
+    )
+    assert named(first, names) == [{"1"}, {"5"}, {"3"}, set()]
+    assert named(second, names) == [{"5"}, set(), {"3"}]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +157,18 @@ def test_numbers_without_a_name_are_refused(values: list[int], names: list[str] 
         (["dog", "", "cat"], (), [["dog"], [], ["cat"]]),
         ([[1, 0], [1, 1], [0, 0]], ("cat", "dog"), [["cat"], ["cat", "dog"], []]),
         ([[0.0, 1.0]] * 3, (), [["1"]] * 3),
+        (np.array([[0, 1]] * 3, object), (), [["1"]] * 3),
+        (np.array([200, 100, 200], np.uint8), (), [["200"], ["100"], ["200"]]),
+        ([3.0, np.nan, 1.0], (), [["3"], [], ["1"]]),
+        (np.array([10, None, 2], object), (), [["10"], [], ["2"]]),
+        (pandas.array([10, None, 2], "Int64"), (), [["10"], [], ["2"]]),
+        ([["a", "b"], ["c"], []], (), [["a", "b"], ["c"], []]),
+        ([["a", "b"], ["c", "a"], ["b", ""]], (), [["a", "b"], ["a", "c"], ["b"]]),
+        ([("a",), None, {"c"}], (), [["a"], [], ["c"]]),
+        ([["a"], "b", np.nan], (), [["a"], ["b"], []]),
+        ([[7], [7, 5], []], (), [["7"], ["5", "7"], []]),
+        ([[1], [1, 0], []], ("cat", "dog"), [["dog"], ["cat", "dog"], []]),
+        (pandas.Series([["a"], ["b"], ["a"]]), (), [["a"], ["b"], ["a"]]),
         (["", "", ""], (), [[], [], []]),
     ],
 )
@@ -148,6 +193,7 @@ def test_a_source_takes_labels_in_any_form(
         ([0.5, 1, 2], (), "must hold labels"),
         ([True, False, True], (), "must hold labels"),
         ([[0, 2]] * 3, (), "must hold labels"),
+        ([["a"], [1], []], (), "sets of labels of different kinds"),
         ([[0, 1]] * 3, ("cat",), "2 label columns, but 1 class names"),
         (np.zeros((3, 1, 1), int), (), "must hold labels"),
     ],

@@ -448,6 +448,21 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(source: Any, options: d
     assert is_one_sentence(error)
 
 
+@pytest.mark.parametrize(
+    "of", [lambda y: y + 1, lambda y: y * 100, lambda y: y + 1.0], ids=["1…", "gaps", "floats"]
+)
+def test_numbers_that_occur_are_the_classes(of: Any) -> None:
+    x, y = TRAIN.features(), np.asarray(TRAIN.labels)
+    model = fit(x, labels=of(y), bits=16, epochs=2, device="cpu")
+    assert model.class_names == tuple(str(int(of(number))) for number in range(10))
+    np.testing.assert_array_equal(model.encode(x), fit(x, labels=y, bits=16, epochs=2, device="cpu").encode(x))
+
+
+def test_a_class_of_no_feature_is_not_called_one_of_no_image() -> None:
+    with pytest.raises(BadInput, match="has no item of 'ghost'; add some"):
+        fit(an_empty_class(), bits=16, epochs=1, device="cpu")
+
+
 def test_as_much_validation_as_allowed_leaves_something_to_train_on() -> None:
     for source in (TRAIN, label_sets(100, 1)):
         training = fit(source, bits=16, epochs=1, validation=0.999, device="cpu").training

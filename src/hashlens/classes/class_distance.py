@@ -23,7 +23,8 @@ def class_distances(
     Args:
         taxonomy: a taxonomy, whose distance is the height of the lowest common subsumer, and whose roots above none
             of the classes do not count; what :func:`hashlens.classes.open_taxonomy` takes; or a (C, C) array of
-            distances, or a ``.npy`` file of one, in the order of ``class_names``.
+            distances, or a ``.npy`` file of one, in the order of ``class_names``. Where these are numbers it may be
+            of more classes, whose numbers are its rows.
         class_names: C names.
 
     Returns:
@@ -58,7 +59,12 @@ def open_relations(
         return open_taxonomy(taxonomy, class_names)
     if isinstance(taxonomy, Taxonomy):
         return taxonomy.without_stray_roots(class_names)
-    return check_class_distances(taxonomy, classes=len(class_names))
+    distances = check_class_distances(taxonomy)
+    if len(distances) > len(class_names) and all(name.isdecimal() for name in class_names):
+        rows = [int(name) for name in class_names]
+        if max(rows, default=0) < len(distances):
+            return distances[np.ix_(rows, rows)]
+    return check_class_distances(distances, classes=len(class_names))
 
 
 def taxonomy_similarity(

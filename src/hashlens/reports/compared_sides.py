@@ -15,7 +15,7 @@ from hashlens.compute.devices import encoding_device
 from hashlens.errors import BadInput
 from hashlens.progress import Progress
 from hashlens.sources import FeatureArray, Source, as_source
-from hashlens.sources.labels import as_multi_hot, share_numbering
+from hashlens.sources.labels import as_multi_hot, common_names, share_numbering
 from hashlens.sources.protocols import Protocol, draw_protocol, drawn_from, is_protocol, open_protocol
 from hashlens.sources.reading import tell_skipped
 
@@ -110,11 +110,7 @@ class Division:
         for side in sides:
             if side.labels is None:
                 raise BadInput(f"{side.name} has no labels, so there is nothing to judge results by.")
-        names = tuple(
-            dict.fromkeys(
-                name for side in (sides.database, sides.train, sides.queries) for name in side.class_names
-            )
-        )
+        names = common_names(*(side.class_names for side in (sides.database, sides.train, sides.queries)))
         label_sets = any(side.multi_label for side in sides)
         train, database = (_numbered(side, names, label_sets) for side in (sides.train, sides.database))
         queries = database

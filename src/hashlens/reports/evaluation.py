@@ -28,7 +28,7 @@ from hashlens.reports.plots import MOST_NAMED, draw_plots
 from hashlens.reports.rescoring import SHOWN, rescored_scores, shown_items
 from hashlens.reports.unlabelled import write_neighbours
 from hashlens.sources import Source, as_source
-from hashlens.sources.labels import share_numbering
+from hashlens.sources.labels import common_names, share_numbering
 
 PAGE_FILE = "report.html"
 CLASS_FIGURES = ("precision@10", "mAP@all")  # that are given class by class
@@ -101,7 +101,7 @@ def write_report(
     if (asked.labels is None) != (searched.labels is None):
         unlabelled = asked if asked.labels is None else searched
         raise BadInput(f"{unlabelled.name} has no labels, so there is nothing to judge results by.")
-    classes = tuple(dict.fromkeys([*searched.class_names, *asked.class_names]))
+    classes = common_names(searched.class_names, asked.class_names)
     relations = None if taxonomy is None else open_relations(taxonomy, classes)  # fails before images are read
     if leave_one_out and searched.labels is None:
         raise BadInput(f"{searched.name} has no labels; give queries that are not in it, to compare with features.")

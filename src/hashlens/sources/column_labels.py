@@ -11,11 +11,9 @@ import pyarrow as pa
 
 from hashlens.errors import BadInput
 from hashlens.sources.labels import (
-    NO_LABEL,
     Labels,
-    class_names_from,
-    multi_hot,
     number_classes,
+    number_integers,
     number_label_sets,
 )
 
@@ -46,17 +44,14 @@ def labels_of_column(
     values = column.to_pylist()
     if pa.types.is_integer(kind):
         numbers = np.array([-1 if value is None else value for value in values], np.int64)
-        return numbers, class_names_from(numbers, declared, where)
+        return number_integers(numbers, declared, where)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return number_classes(values)
     if holds_lists(kind):
-        sets = [[one for one in value or [] if one is not None] for value in values]
-        if pa.types.is_integer(kind.value_type):
-            numbers = np.array([number for numbers in sets for number in numbers], np.int64)
-            names = class_names_from(numbers, declared, where)
-            return multi_hot([[n for n in numbers if n != NO_LABEL] for numbers in sets], len(names)), names
-        if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type):
-            return number_label_sets(sets)
+        one_label = kind.value_type
+        if pa.types.is_integer(one_label) or pa.types.is_string(one_label) or pa.types.is_large_string(one_label):
+            sets = [[one for one in value or [] if one is not None] for value in values]
+            return number_label_sets(sets, declared, where)
     raise BadInput(f"{where} has labels of type {kind}; use integers, strings, or lists of either.")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens.errors import BadInput
 
 NO_LABEL = -1
-MOST_CLASSES = 1_000_000  # that are named by their numbers
+SETS = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of one item
 
 Labels = NDArray[np.int64] | NDArray[np.bool_]  # (N,) class numbers, or (N, C) multi-hot
 
@@ -22,8 +24,10 @@ def number_labels(
 
     Args:
         labels: (N,) integers, −1 for none; (N,) whole numbers as floats, NaN for none; (N,) strings or other
-            objects, "" or ``None`` for none; or (N, C) of 0 and 1 for label sets.
-        class_names: C names for integers or label sets, in their order, or none, which makes names of the numbers.
+            objects, "" or ``None`` for none; or, for label sets, (N, C) of 0 and 1, or N lists of names or of
+            integers.
+        class_names: C names for integers or label sets, in their order. Without them the integers that occur are
+            the classes, named by their numbers, and the columns of label sets are numbered from 0 on.
         where: what holds the labels, for messages.
 
     Returns:
@@ -36,21 +40,46 @@ def number_labels(
         >>> number_labels(["dog", "cat", ""], None, "mine")
         (array([ 1,  0, -1]), ('cat', 'dog'))
         >>> number_labels([0, 2], None, "mine")
-        (array([0, 2]), ('0', '1', '2'))
+        (array([0, 1]), ('0', '2'))
     """
-    array = _plain(np.asarray(labels))
-    if array.ndim == 2 and (array.dtype == bool or np.isin(array, (0, 1)).all()):
+    array = _as_array(labels)
+    if array.ndim == 2 and array.dtype.kind in "biufO" and np.isin(array, (0, 1)).all():
         if class_names is not None and len(class_names) != array.shape[1]:
             raise BadInput(f"{where} has {array.shape[1]} label columns, but {len(class_names)} class names.")
         return array.astype(bool, copy=False), tuple(map(str, class_names or range(array.shape[1])))
+    if array.dtype.kind in "UO" and (array.ndim == 2 or any(isinstance(one, SETS) for one in array.ravel())):
+        return number_label_sets([_label_set(one) for one in array], class_names, where)
+    array = _plain(array)
     if array.ndim == 1 and np.issubdtype(array.dtype, np.integer):
-        return array.astype(np.int64, copy=False), class_names_from(array, class_names, where)
+        return number_integers(array, class_names, where)
     if array.ndim == 1 and array.dtype.kind in "US":
         return number_classes([str(name) for name in array.astype(str)])
     raise BadInput(
-        f"{where} must hold labels as (N,) integers or strings or as (N, C) of 0 and 1, not {array.dtype} of shape "
-        f"{array.shape}."
+        f"{where} must hold labels as (N,) integers or strings, or as (N, C) of 0 and 1 or N lists for label sets, "
+        f"not {array.dtype} of shape {array.shape}."
     )
+
+
+def _as_array(labels: ArrayLike) -> NDArray[np.generic]:
+    """Labels as NumPy makes an array of them; lists of different lengths become (N,) objects."""
+    try:
+        return np.asarray(labels)
+    except ValueError:
+        return np.fromiter(labels, object)  # type: ignore[arg-type]
+
+
+def _label_set(one: Any) -> list[Any]:
+    """The labels of one item, of which there may be several, one or none."""
+    several = one if isinstance(one, SETS) else [one]
+    return [label for label in several if not _is_missing(label) and label != ""]
+
+
+def _is_missing(label: Any) -> bool:
+    """Whether this is ``None``, NaN or what pandas has in their place."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # pandas.NA is neither equal nor unequal to anything
+        return True
 
 
 def _plain(labels: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -60,8 +89,47 @@ def _plain(labels: NDArray[np.generic]) -> NDArray[np.generic]:
         if np.array_equal(filled, np.trunc(filled)) and (np.abs(filled) < 2**53).all():
             return filled.astype(np.int64)
     if labels.dtype.kind == "O" and labels.ndim == 1:
-        return np.array(["" if one is None or one != one else str(one) for one in labels], np.str_)
+        known = [None if _is_missing(one) else one for one in labels]
+        if all(one is None or (isinstance(one, int | np.integer) and not isinstance(one, bool)) for one in known):
+            return np.array([NO_LABEL if one is None else one for one in known], np.int64)
+        return np.array(["" if one is None else str(one) for one in known], np.str_)
     return labels
+
+
+def number_integers(
+    values: NDArray[np.generic], class_names: Sequence[str] | None, where: str
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class numbers from integers, which are places among the names or, without names, stand for themselves.
+
+    Args:
+        values: (N,) integers, −1 for none.
+        class_names: C names, in the order of the numbers, or none, which makes classes of the integers that occur.
+        where: the labels come from, for the message.
+
+    Returns:
+        (N,) int64 class numbers, −1 for none, and the C class names.
+
+    Raises:
+        BadInput: an integer is below −1 or beyond the names.
+
+    Example:
+        >>> number_integers(np.array([5, -1, 2]), None, "a.npz")
+        (array([ 1, -1,  0]), ('2', '5'))
+        >>> number_integers(np.array([1, -1]), ["cat", "dog"], "a.npz")
+        (array([ 1, -1]), ('cat', 'dog'))
+    """
+    low, high = (int(values.min()), int(values.max())) if values.size else (NO_LABEL, NO_LABEL)
+    if low < NO_LABEL:
+        raise BadInput(f"{where} has the label {low}; number classes from 0 up, and give -1 where there is none.")
+    if class_names is None:
+        known = values != NO_LABEL
+        present = np.unique(values[known])
+        numbers = np.full(len(values), NO_LABEL, np.int64)
+        numbers[known] = np.searchsorted(present, values[known])
+        return numbers, tuple(map(str, present.tolist()))
+    if high >= len(class_names):
+        raise BadInput(f"{where} has labels from {low} to {high}, but names for {len(class_names)} classes.")
+    return values.astype(np.int64, copy=False), tuple(map(str, class_names))
 
 
 def number_classes(names: Sequence[str | None]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
@@ -84,30 +152,54 @@ def number_classes(names: Sequence[str | None]) -> tuple[NDArray[np.int64] | Non
     return np.array([number[name] if name else NO_LABEL for name in names], np.int64), tuple(class_names)
 
 
-def multi_hot(label_sets: Sequence[Sequence[int]], classes: int) -> NDArray[np.bool_]:
-    """(N, C) bool from N lists of class numbers.
+def number_label_sets(
+    label_sets: Sequence[Sequence[str] | Sequence[int]], class_names: Sequence[str] | None = None, where: str = "It"
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """(N, C) bool from N lists of class names or of integers, and the C names in their order.
 
-    Example:
-        >>> multi_hot([[0, 2], []], classes=3).astype(int).tolist()
-        [[1, 0, 1], [0, 0, 0]]
-    """
-    labels = np.zeros((len(label_sets), classes), bool)
-    for row, numbers in enumerate(label_sets):
-        labels[row, list(numbers)] = True
-    return labels
+    Args:
+        class_names, where: of integers, as :func:`number_integers` takes them.
 
-
-def number_label_sets(label_sets: Sequence[Sequence[str]]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """(N, C) bool from N lists of class names, and the C names in sorted order.
+    Raises:
+        BadInput: as :func:`number_integers`, or names and integers are mixed, or they are neither.
 
     Example:
         >>> marks, names = number_label_sets([["sea", "sky"], ["sea"]])
         >>> marks.astype(int).tolist(), names
         ([[1, 1], [1, 0]], ('sea', 'sky'))
+        >>> number_label_sets([[7], [], [2, 7]])[1]
+        ('2', '7')
     """
-    class_names = tuple(sorted({name for names in label_sets for name in names}))
-    number = {name: index for index, name in enumerate(class_names)}
-    return multi_hot([[number[name] for name in names] for names in label_sets], len(class_names)), class_names
+    every = list(chain(*label_sets))
+    numbers: NDArray[np.int64] | None
+    if all(isinstance(one, int | np.integer) for one in every):
+        numbers, names = number_integers(np.array(every, np.int64), class_names, where)
+    elif all(isinstance(one, str) for one in every):
+        numbers, names = number_classes([str(one) for one in every])
+    else:
+        raise BadInput(f"{where} has sets of labels of different kinds; use names, or whole numbers.")
+    marks = np.zeros((len(label_sets), len(names)), bool)
+    if numbers is not None:
+        items = np.repeat(np.arange(len(label_sets)), [len(one) for one in label_sets])
+        known = numbers != NO_LABEL
+        marks[items[known], numbers[known]] = True
+    return marks, names
+
+
+def common_names(*several: Sequence[str]) -> tuple[str, ...]:
+    """The names of the classes of several sources together, each once, in the order of the first that has it.
+
+    Numbers that stand in their order in every source stay in their order, whichever of them a source has.
+
+    Example:
+        >>> common_names(["cat", "emu"], ["ant", "cat"]), common_names(["2", "10"], ["1", "2"])
+        (('cat', 'emu', 'ant'), ('1', '2', '10'))
+    """
+    names = tuple(dict.fromkeys(chain(*several)))
+    if not all(name.isdecimal() for name in names):
+        return names
+    in_order = all(int(one) <= int(other) for part in several for one, other in pairwise(part))
+    return tuple(sorted(names, key=int)) if in_order else names
 
 
 def share_numbering(
@@ -124,7 +216,7 @@ def share_numbering(
         >>> share_numbering(np.array([0, 1]), ["cat", "dog"], np.array([0, -1]), ["dog"])
         (array([0, 1]), array([ 1, -1]), ('cat', 'dog'))
     """
-    names = tuple(dict.fromkeys([*first_names, *second_names]))
+    names = common_names(first_names, second_names)
     number = {name: index for index, name in enumerate(names)}
 
     def renumber(labels: Labels, old_names: Sequence[str]) -> Labels:
@@ -154,30 +246,3 @@ def as_multi_hot(labels: Labels, classes: int) -> NDArray[np.bool_]:
     known = np.flatnonzero(labels != NO_LABEL)
     wide[known, labels[known]] = True
     return wide
-
-
-def class_names_from(values: NDArray[np.generic], names: Sequence[str] | None, where: str) -> tuple[str, ...]:
-    """Check that integer labels fit the names given for them, and make up names where there are none.
-
-    Args:
-        values: class numbers, −1 for none.
-        names: C names, in the order of the numbers, or none.
-        where: the labels come from, for the message.
-
-    Example:
-        >>> class_names_from(np.array([0, 2]), None, "a.npz")
-        ('0', '1', '2')
-
-    Raises:
-        BadInput: a label is below −1 or beyond the names.
-    """
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, NO_LABEL)
-    if names is None and high >= MOST_CLASSES:
-        raise BadInput(
-            f"{where} has the label {high}; number classes from 0 on, without gaps, or give their names."
-        )
-    if names is None:
-        names = [str(number) for number in range(high + 1)]
-    if low < NO_LABEL or high >= len(names):
-        raise BadInput(f"{where} has labels from {low} to {high}, but names for {len(names)} classes.")
-    return tuple(str(name) for name in names)

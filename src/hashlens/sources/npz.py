@@ -23,8 +23,8 @@ def open_npz(path: str | os.PathLike[str], split: str | None = None) -> Source:
 
     Args:
         path: holds ``x`` (N, D) real numbers; optionally ``y``, (N,) integers (−1 for none) or strings, or
-            (N, C) multi-hot; optionally ``class_names`` (C,) strings for integer labels, and ``split`` (N,)
-            strings.
+            (N, C) multi-hot; optionally ``class_names`` (C,) strings, of which integer labels then are the places,
+            and ``split`` (N,) strings.
         split: keep the rows that have this value in ``split``.
 
     Raises:

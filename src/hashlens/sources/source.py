@@ -51,9 +51,10 @@ class Source(ABC):
 
     Args:
         name: what the user called it.
-        labels: (N,) class numbers, −1 for an item without one, or class names; (N, C) of 0 and 1 where items have
-            label sets; ``None`` where the source knows no labels at all.
-        class_names: C names, in the order of the class numbers; the numbers where none are given.
+        labels: (N,) class numbers, −1 for an item without one, or class names; (N, C) of 0 and 1, or N lists, where
+            items have label sets; ``None`` where the source knows no labels at all.
+        class_names: C names, in the order of the class numbers; where none are given, the numbers that occur
+            are the classes and their names.
         identity: a name for the whole source, unique on this machine, that stays the same from run to run;
             ``name`` by default.
 

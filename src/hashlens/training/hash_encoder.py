@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from hashlens.methods import Method, Projection
 from hashlens.models import HashModel
 from hashlens.sources import FeatureArray
-from hashlens.sources.labels import NO_LABEL
 from hashlens.training.fit import fit
 
 
@@ -63,8 +62,6 @@ class HashEncoder(TransformerMixin, BaseEstimator):
         """
         x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
         source = FeatureArray("X", x, y)
-        if source.labels is not None and source.labels.ndim == 1:
-            source = _without_gaps(source)
         self.model_: HashModel = fit(
             source, self.method, self.bits, epochs=self.epochs, seed=self.random_state, device="cpu"
         )
@@ -80,11 +77,3 @@ class HashEncoder(TransformerMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _without_gaps(source: FeatureArray) -> FeatureArray:
-    """Classes that some item has, as scikit-learn lets numbers be left out."""
-    assert source.labels is not None
-    present = np.unique(source.labels[source.labels != NO_LABEL])
-    labels = np.where(source.labels == NO_LABEL, NO_LABEL, np.searchsorted(present, source.labels))
-    return FeatureArray("X", source.features(), labels, [source.class_names[number] for number in present])

@@ -118,7 +118,8 @@ def check_enough(source: Source, targets: Targets, items: NDArray[np.int64]) -> 
         raise BadInput(f"{source.name} has no image with a {targets.noun} that can be read.")
     missing = targets.missing_classes(items)
     if missing:
-        raise BadInput(f"{source.name} has no readable image of {_quote(missing)}; add some, or remove the class.")
+        items_there = "readable image" if source.feature_dimension is None else "item"
+        raise BadInput(f"{source.name} has no {items_there} of {_quote(missing)}; add some, or remove the class.")
     if len(items) < FEWEST:
         raise BadInput(
             f"{source.name} has only {len(items)} images with a {targets.noun}; that is too few to train on."
