@@ -27,6 +27,18 @@ DISTANCES = {
 }
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_items_of_many_dimensions_know_themselves(seed: int) -> None:
+    x = np.random.default_rng(seed).normal(size=(400, 1280)).astype(np.float32)
+    labels = np.arange(400) % 5
+    found = hl.evaluate(x, labels, x, labels, (10,), leave_one_out=True, distance="cosine")
+    unit = x.astype(np.float64) / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -2)
+    nearest = np.argsort(-cosines, axis=1)[:, :10]
+    assert found["precision@10"] == pytest.approx((labels[nearest] == labels[:, None]).mean(), abs=1e-3)
+
+
 @pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("numbers", [50, 1 << 24])

@@ -22,6 +22,7 @@ from hashlens.sources.feature_array import unit_length
 
 DISTANCES = ("hamming", "cosine", "l1", "l2")
 DIGITS = 6  # of cosines; what float32 sums say beyond depends on the order of adding, so that copies would not tie
+NEARLY = 1 - 5e-6  # a cosine from which on vectors are copies; in thousands of dimensions sums are that far off
 SCIPY = {"l1": "cityblock", "l2": "sqeuclidean"}  # which rank alike
 QUERIES_AT_ONCE = 64  # whose nearest are looked for
 ARRAYS = 4  # of a number for each item that are held for each query at a time
@@ -143,7 +144,9 @@ class FloatRanking:
         """(n, N) distances of queries ``first`` … ``last`` − 1, or what ranks like them."""
         here = self._queries[first:last]
         if self._distance == "cosine":
-            return np.asarray(-(here @ self._database.T).round(DIGITS))
+            cosines = np.asarray((here @ self._database.T).round(DIGITS))
+            cosines[cosines >= NEARLY] = 1
+            return -cosines
         from scipy.spatial.distance import cdist
 
         return np.asarray(cdist(here, self._database, SCIPY[self._distance]))
