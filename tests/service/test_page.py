@@ -212,6 +212,15 @@ def test_errors_are_told_and_the_page_goes_on(open_page: Callable[..., Page], ad
     page.locator("#again").click()
     expect(results(page)).to_have_count(48)
     expect(page.locator("#failure")).to_be_hidden()
+    page.set_input_files("#file", {"name": "empty.png", "mimeType": "image/png", "buffer": b""})
+    expect(page.locator("#failure")).to_contain_text("The image cannot be used")
+    page.mouse.wheel(0, 3000)  # the end of the page is in sight, which loads more of a search that has any
+    page.wait_for_timeout(500)
+    expect(results(page)).to_have_count(0)
+    expect(page.locator("#status")).to_have_text("")
+    page.set_input_files("#file", tmp_path / "big.png")
+    expect(page.locator("#failure")).to_contain_text("34 MiB; 32 are allowed")
+    expect(page.locator("#query-name")).to_have_text("big.png")
 
 
 def test_a_phone_and_the_dark(open_page: Callable[..., Page], address: str) -> None:

@@ -45,6 +45,7 @@ function say(text) {
 function fail(error, retry) {
   if (!(error instanceof api.Refused)) console.error(error);
   grid.clear();
+  more = false; // of the search before
   say("");
   again = retry;
   find("failure-text").textContent = error.message;
@@ -177,9 +178,6 @@ async function showQuery() {
 /** Search with a file that somebody gave. */
 async function searchWith(file) {
   if (!index.takes_images) return refuse("This index was made of ready-made features, so no picture can be searched with.");
-  if (file.size > index.body_bytes) {
-    return refuse(`The picture has ${number(Math.ceil(file.size / 2 ** 20))} MiB; ${number(index.body_bytes / 2 ** 20)} are allowed.`);
-  }
   remember();
   busy?.abort();
   const { signal } = (busy = new AbortController());
@@ -189,6 +187,7 @@ async function searchWith(file) {
   grid.list.classList.remove("start-grid");
   find("heading").textContent = "Nearest pictures";
   grid.wait(12);
+  more = false;
   say("Searching …");
   const name = file.name || "Pasted picture";
   const url = URL.createObjectURL(file);
@@ -199,6 +198,10 @@ async function searchWith(file) {
   find("query-path").textContent = "";
   scrollTo(0, 0);
   try {
+    if (file.size > index.body_bytes) {
+      const mebibytes = (bytes) => number(Math.ceil(bytes / 2 ** 20));
+      throw new api.Refused(413, `The picture has ${mebibytes(file.size)} MiB; ${mebibytes(index.body_bytes)} are allowed.`);
+    }
     const { labels, radius } = shown;
     const found = await api.searchWith(file, { labels, radius, k: PAGE }, signal);
     await previews.keep(found.query.code, file, name);

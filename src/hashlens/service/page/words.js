@@ -8,7 +8,7 @@ export const plural = (count, one, many) => `${number(count)} ${count === 1 ? on
 export const bits = (distance) => plural(distance, "bit", "bits");
 
 /** The last two parts of a path, which tell most. */
-export const shortPath = (path) => path.split(/[\\/]/).filter(Boolean).slice(-2).join("/");
+export const shortPath = (path) => path.split(path.includes("/") ? "/" : "\\").filter(Boolean).slice(-2).join("/");
 
 /** A name in two, so that what does not fit is left out before its end, which tells names apart. */
 export function inTwo(name) {
