@@ -140,6 +140,9 @@ def test_copies_in_other_sizes_and_compressions_are_found_and_nothing_else(
     Image.open(photos / "0.png").resize((120, 90)).save(photos / "0-small.jpg", quality=80)
     Image.open(photos / "1.png").save(photos / "1-jpeg.jpg", quality=60)
     Image.open(photos / "2.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photos / "2-mirror.png")
+    for number in range(3):  # in the dark all differ by little
+        night = 8 + 6 * random.random((6, 8))
+        Image.fromarray(night.round().astype(np.uint8)).resize((240, 180)).save(photos / f"night-{number}.png")
     model = hl.fit(photos, "lsh", bits=16, image_size=32, device="cpu")
     catalogue = Catalogue.create(tmp_path / "index", model)
     catalogue.update(hl.open_source(photos))
@@ -170,7 +173,7 @@ def test_copies_in_other_sizes_and_compressions_are_found_and_nothing_else(
     assert "0-small.jpg" in capsys.readouterr().out
     assert sorted(one.name for one in photos.iterdir()) == sorted(
         [*(f"{number}.png" for number in range(12) if number != 5), "0-copy.png", "0-small.jpg", "1-jpeg.jpg",
-         "2-mirror.png"]
+         "2-mirror.png", *(f"night-{number}.png" for number in range(3))]
     )  # fmt: skip
 
 

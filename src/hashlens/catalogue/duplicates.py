@@ -20,6 +20,8 @@ from hashlens.sources.locations import Locations
 
 SIDE = 32  # pixels of the small grey pictures that are compared
 LARGEST_DIFFERENCE = 0.03  # mean over these pixels, of the range from black to white
+LARGEST_SHARE = 0.25  # of the picture's own contrast, which is small in the dark; and beyond it
+ROUNDING = 1.0  # of 255
 LARGEST_ANGLE = 0.001  # 1 − cosine, of features
 LARGEST_STRETCH = 0.05  # of the ratio of width to height
 AT_ONCE = 64  # queries
@@ -60,8 +62,8 @@ def find_duplicates(
 
     Codes within the radius make candidates. But codes that were trained by class put images together that are only
     alike, so each pair is looked at: both are made 32 × 32 grey pixels, which may differ by 3 % of the range on
-    average, and their ratios of width to height by 5 %. Features may have a cosine of .999 or more. A group holds
-    whatever such pairs connect. Nothing is changed.
+    average and by a quarter of what they differ from their mean, and their ratios of width to height by 5 %.
+    Features may have a cosine of .999 or more. A group holds whatever such pairs connect. Nothing is changed.
 
     Args:
         radius: largest Hamming distance of a pair; a sixteenth of the bits by default.
@@ -129,8 +131,10 @@ class _Looks:
         largest = 255 * LARGEST_DIFFERENCE
         others = others[np.abs(self._ratios[others] / self._ratios[one] - 1) <= LARGEST_STRETCH]
         others = others[np.abs(self._quarters[others] - self._quarters[one]).mean(1) <= largest]
-        apart = np.abs(self._pixels[others].astype(np.int16) - self._pixels[one].astype(np.int16))
-        return others[apart.mean((1, 2)) <= largest]
+        mine = self._pixels[one].astype(np.int16)
+        contrast = np.abs(mine - mine.mean()).mean()
+        apart = np.abs(self._pixels[others].astype(np.int16) - mine).mean((1, 2))
+        return others[apart <= min(largest, LARGEST_SHARE * contrast + ROUNDING)]
 
 
 def _looks(entries: Sequence[Entry], progress: Progress) -> list[_Look | None]:
