@@ -177,6 +177,17 @@ def test_what_cannot_be_compared_is_refused_in_a_sentence(tmp_path: Path, argume
     assert is_one_sentence(error)
 
 
+@pytest.mark.parametrize("distance", ["hamming", "cosine"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_slip_in_a_figure_is_told_before_anything_is_trained(tmp_path: Path, distance: str, whole: bool) -> None:
+    arguments = {"distance": distance, "leave_one_out": whole, **({"queries": None} if whole else {})}
+    with pytest.raises(hl.BadInput, match=r"no figure 'foo@1'; use one of .*mAP@100"):
+        compare(tmp_path, figures=["mAP@all", "foo@1"], **arguments)
+    assert not list((tmp_path / "runs").iterdir())
+    found = compare(tmp_path, figures=["mAP@all", "precision@100"], seeds=[0], **arguments)
+    assert found.figures == ["mAP@all", "precision@100"]
+
+
 def test_training_images_are_drawn_by_the_seed_and_may_be_excluded() -> None:
     source, asked = features(80), features(8, 1, "asked")
     inside = Division(train_per_class=5).sides_of(source, asked, None, [0, 1])

@@ -110,9 +110,7 @@ class Compared:
         rows = {row for row, _ in self._cells}
         self.rows = sorted(rows, key=lambda row: (order[row.method], by_layers.get(row.layers, -1)))
         known = list(dict.fromkeys(name for run in runs for name in run.report.figures))
-        for name in figures or ():
-            if name not in known:
-                raise BadInput(f"There is no figure '{name}'; use one of {', '.join(known)}.")
+        check_figures(figures or (), known)
         self.figures = list(
             figures or (one for one in known if one.startswith(("mAP@", "mAHP@")) and "/" not in one)
         )
@@ -326,6 +324,20 @@ class Compared:
         for file, text in (("csv", self.to_csv()), ("md", self.to_markdown()), ("tex", self.to_latex())):
             with replacing(folder / f"table.{file}") as temporary:
                 temporary.write_text(as_shown(text), encoding="utf-8")
+
+
+def check_figures(asked: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse a figure that is not known.
+
+    Raises:
+        BadInput: see above.
+
+    Example:
+        >>> check_figures(["mAP@all"], ["mAP@10", "mAP@all"])
+    """
+    for name in asked:
+        if name not in known:
+            raise BadInput(f"There is no figure '{name}'; use one of {', '.join(known)}.")
 
 
 def _escaped(text: str) -> str:

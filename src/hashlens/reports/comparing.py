@@ -25,7 +25,7 @@ from hashlens.metrics import Report, evaluate
 from hashlens.metrics.rankings import check_distance
 from hashlens.models import HashModel
 from hashlens.progress import Progress, silence
-from hashlens.reports.compared import Compared, Run
+from hashlens.reports.compared import Compared, Run, check_figures
 from hashlens.reports.compared_plots import draw_comparison
 from hashlens.reports.compared_sides import Division, Items, OnceComputed, Sides, digest_of
 from hashlens.sources import Source
@@ -38,6 +38,7 @@ FEATURES = "features"  # the method that ranks by cosines of float features
 DEFINITION_FILE, RUNS_FOLDER = "comparison.json", "runs"
 BITS, SEEDS = (16, 32, 64), (0, 1, 2)
 VERSION = 1
+FEW = 50
 
 Layers = tuple[int, ...] | None
 
@@ -185,6 +186,8 @@ def compare(
     _begin(folder, definition)
     data = {seed: digest_of(sides[seed]) for seed in seeds}
     work = _Work(sides, chosen, relations, names, depths, leave_one_out, distance, options, progress)
+    if figures:  # tells a slip before anything is trained
+        check_figures(figures, work.figures())
     runs = []
     missing = [job for job in jobs if not (folder / RUNS_FOLDER / job.file).is_file()]
     with (progress or silence)("Comparing", len(missing)) as advance:
@@ -305,11 +308,14 @@ class _Work:
             if used.queries is not used.database:
                 queries, asked = self._codes(model, used.queries)
             assert used.queries.labels is not None and used.database.labels is not None
-            report = evaluate(
-                queries, used.queries.labels[asked], database, used.database.labels[kept], self._depths,
-                self._relations, self._names, model.bits if self._distance == "hamming" else None,
-                self._leave_one_out, self._distance,
-            )  # fmt: skip
+            report = self._ranked(
+                queries,
+                used.queries.labels[asked],
+                database,
+                used.database.labels[kept],
+                self._distance,
+                model.bits,
+            )
         content = {
             "version": VERSION,
             "method": job.label,
@@ -327,6 +333,15 @@ class _Work:
         }
         return Run(content, Report(report.figures, report.per_query))
 
+    def figures(self) -> list[str]:
+        """Names of those that runs have, by ranking a few items that are all alike."""
+        _, queries, database = next(iter(self._sides.values()))
+        few = database if self._leave_one_out else queries
+        assert few.labels is not None
+        labels = few.labels[:FEW]
+        codes = np.zeros((len(labels), 1), np.uint8 if self._distance == "hamming" else np.float32)
+        return list(self._ranked(codes, labels, codes, labels, self._distance).figures)
+
     def _codes(self, model: HashModel, items: Source) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """What is ranked, and of which items; bits lie on either side of 0."""
         if self._distance == "hamming":
@@ -338,10 +353,23 @@ class _Work:
         """By the features themselves."""
         _, queries, database = sides
         assert queries.labels is not None and database.labels is not None
+        return self._ranked(
+            queries.features(), queries.labels, database.features(), database.labels,
+            "cosine" if self._distance == "hamming" else self._distance,
+        )  # fmt: skip
+
+    def _ranked(
+        self,
+        queries: NDArray[Any],
+        query_labels: NDArray[Any],
+        database: NDArray[Any],
+        database_labels: NDArray[Any],
+        distance: str,
+        bits: int | None = None,
+    ) -> Report:
         return evaluate(
-            queries.features(), queries.labels, database.features(), database.labels, self._depths,
-            self._relations, self._names, leave_one_out=self._leave_one_out,
-            distance="cosine" if self._distance == "hamming" else self._distance,
+            queries, query_labels, database, database_labels, self._depths, self._relations, self._names,
+            bits if distance == "hamming" else None, self._leave_one_out, distance,
         )  # fmt: skip
 
     def _as_features(self, seed: int) -> Sides:
