@@ -85,9 +85,42 @@ def test_missing_labels_in_objects() -> None:
     assert source.labels.tolist() == [0, -1, -1, 1]
 
 
-def test_fit_refuses_labels_twice_and_numbers_that_are_none() -> None:
-    with pytest.raises(BadInput, match="give labels once"):
-        hl.fit(X, Y, labels=Y)
+def test_labels_method_and_bits_need_no_names() -> None:
+    rest = {"epochs": 1, "device": "cpu"}
+    expected = hl.fit(X, labels=Y, method="orthohash", bits=16, **rest).encode(X)
+    source = hl.sources.FeatureArray("x", X, Y)
+    for model in (
+        hl.fit(X, Y, method="orthohash", bits=16, **rest),
+        hl.fit(X, Y, "orthohash", 16, **rest),
+        hl.fit(X, Y, "orthohash", bits=np.int64(16), **rest),
+        hl.fit(X, y=Y, method="orthohash", bits=16, **rest),
+        hl.fit(X, "orthohash", labels=Y, bits=16, **rest),
+        hl.fit(X, "orthohash", 16, y=Y, **rest),
+        hl.fit(source, "orthohash", 16, **rest),
+        hl.fit(source, hl.methods.get_method("orthohash"), np.int64(16), **rest),
+        hl.fit(source=source, method="orthohash", bits=16, **rest),
+        hl.fit(source, None, "orthohash", 16, **rest),
+    ):
+        np.testing.assert_array_equal(model.encode(X), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "what"),
+    [
+        ((Y,), {"labels": Y}, "labels"),
+        ((), {"labels": Y, "y": Y}, "labels"),
+        ((Y, Y), {}, "labels"),
+        (("itq",), {"method": "lsh"}, "method"),
+        (("itq", 16), {"bits": 16}, "bits"),
+    ],
+)
+def test_fit_refuses_what_is_given_twice(given, named, what: str) -> None:
+    with pytest.raises(BadInput, match=f"give {what} once") as error:
+        hl.fit(X, *given, **named)
+    assert is_one_sentence(error)
+
+
+def test_fit_refuses_numbers_that_are_no_labels() -> None:
     with pytest.raises(BadInput, match="labels as"):
         hl.fit(X, np.linspace(0.1, 0.9, len(X)))
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from hashlens.errors import BadInput
@@ -467,7 +469,7 @@ def test_pickled_objects_among_features_are_refused_and_their_code_is_not_run(tm
         ({"features": np.ones((2, 2))}, "'x'"),
         ({"x": np.ones(4)}, "(4,)"),
         ({"x": np.ones((2, 2, 2))}, "(2, 2, 2)"),
-        ({"x": np.array([["a", "b"]])}, "(N, D) numbers"),
+        ({"x": np.array([["a", "b"]])}, "(N, D) real numbers"),
         ({"x": np.ones((2, 2), complex)}, "complex"),
         ({"x": np.array([[0, 1], [np.nan, 1], [np.inf, 1]])}, "row 1"),
         ({"x": np.ones((0, 3))}, "no features"),
@@ -634,11 +636,45 @@ def test_pixels_and_features_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     "items",
-    [None, {}, [], (), object(), ["a.png", 3], [picture(1), 3.0], np.ones((2, 2, 2)), [[1.0], [1.0, 2.0]],
-     np.array([[np.nan]]), [float("inf")], 5 + 1j, 3.0],
+    [None, {}, [], (), object(), ["a.png", 3], [picture(1), 3.0], [[1.0], [1.0, 2.0]], 5 + 1j, 3.0],
 )  # fmt: skip
 def test_what_is_neither_images_nor_features_is_refused(items: Any) -> None:
     assert type(items).__name__ in refusal(lambda: as_source(items))
+
+
+@pytest.mark.parametrize(
+    ("items", "says"),
+    [
+        (np.array([[0, 1], [np.nan, 1], [np.inf, 1]]), "features holds NaN or infinity in row 1 (2 such rows)."),
+        (torch.tensor([[0, torch.nan]]), "features holds NaN or infinity in row 0 (1 such rows)."),
+        ([float("inf")], "features holds NaN or infinity in row 0 (1 such rows)."),
+        (iter([np.eye(2), [[0.0, np.inf]]]), "batch 1 holds NaN or infinity in row 0 (1 such rows)."),
+        (np.array([[0, 1], [1e300, 1]]), "features holds numbers beyond what float32 can hold in row 1"),
+        (np.ones((5, 8, 8)), "(N, D) real numbers, a row for each item, not float64 of shape (5, 8, 8)."),
+        (torch.ones(5, 8, 8), "not float32 of shape (5, 8, 8)."),
+        (np.ones((2, 3), complex), "not complex128 of shape (2, 3)."),
+        (np.array([["1", "2"]]), "not <U1 of shape (1, 2)."),
+        (np.array(["1", "2"]), "not <U1 of shape"),
+        ([["a"], ["b"]], "not <U1 of shape (2, 1)."),
+        ([[1, None]], "not object of shape (1, 2)."),
+    ],
+)
+def test_arrays_are_refused_with_what_is_wrong_in_them(items: Any, says: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert says in refusal(lambda: as_source(items))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64, torch.int32, torch.bool])
+def test_tensors_of_every_kind_of_number_are_features(kind: torch.dtype) -> None:
+    found = as_source(torch.eye(3).to(kind)).features()
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.eye(3))
+
+
+def test_a_column_of_vectors_is_features() -> None:
+    rows = np.fromiter(([0.5, 1], [1, 0]), object, 2)
+    np.testing.assert_array_equal(as_source(rows).features(), [[0.5, 1], [1, 0]])
 
 
 # What all sources have in common

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -48,6 +49,22 @@ def test_it_can_be_pickled_and_cloned() -> None:
     again = pickle.loads(pickle.dumps(encoder))
     np.testing.assert_array_equal(again.transform(X), encoder.transform(X))
     assert not hasattr(clone(encoder), "model_")
+
+
+def test_codes_may_be_data_frames() -> None:
+    encoder = HashEncoder(bits=20, epochs=1).set_output(transform="pandas").fit(X, Y)
+    frame = encoder.transform(X[:5])
+    assert list(frame.columns) == ["hashencoder0", "hashencoder1", "hashencoder2"]
+    assert list(encoder.get_feature_names_out()) == list(frame.columns)
+    np.testing.assert_array_equal(frame.to_numpy(), encoder.model_.encode(X[:5]))
+
+
+def test_tensors_of_half_precision_do() -> None:
+    half = torch.from_numpy(X).to(torch.bfloat16)
+    codes = HashEncoder(bits=16, epochs=1).fit(half, Y).transform(half)
+    model = hl.fit(half, Y, bits=16, epochs=1, device="cpu")
+    np.testing.assert_array_equal(codes, model.encode(half))
+    np.testing.assert_array_equal(codes, model.encode(half.float()))
 
 
 def test_labels_of_every_kind_and_missing_ones_do() -> None:

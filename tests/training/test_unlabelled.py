@@ -97,6 +97,10 @@ def test_codes_are_of_angles_not_of_lengths() -> None:
         pytest.param(lambda: hl.fit(X[:3]), "too few", id="few items"),
         pytest.param(lambda: hl.fit(X, "orthohash"), "no labels", id="a method with labels"),
         pytest.param(lambda: hl.fit(X, bits=7), "8 to 1024", id="too few bits"),
+        pytest.param(lambda: hl.fit(X, "itq", paper=True), "ITQ .* no paper says how to train it", id="a paper"),
+        pytest.param(
+            lambda: hl.fit(X, paper=True), "ITQ .* no paper says how to train it", id="a paper, by default"
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(ask, says: str) -> None:

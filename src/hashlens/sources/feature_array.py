@@ -71,17 +71,43 @@ def check_features(features: ArrayLike, where: str) -> NDArray[np.float32]:
     """Features as (N, D) float32.
 
     Raises:
-        BadInput: they are not (N, D) finite real numbers; ``where`` says what holds them.
+        BadInput: they are not (N, D) finite real numbers that float32 can hold; ``where`` says what holds them.
 
     Example:
         >>> check_features([[1, 2]], "mine").dtype
         dtype('float32')
     """
-    array = np.asarray(features)
-    if array.ndim != 2 or not array.shape[1] or array.dtype.kind not in "iuf":
-        raise BadInput(f"{where} must hold features as (N, D) numbers, not {array.dtype} of shape {array.shape}.")
-    array = np.ascontiguousarray(array, np.float32)
+    given = as_array(features)
+    if given.ndim != 2 or not given.shape[1] or given.dtype.kind not in "biuf":
+        raise BadInput(
+            f"{where} must hold (N, D) real numbers, a row for each item, not {given.dtype} of shape {given.shape}."
+        )
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(given, np.float32)
     bad_rows = np.flatnonzero(~np.isfinite(array).all(1))
     if len(bad_rows):
-        raise BadInput(f"{where} holds NaN or infinity in row {bad_rows[0]} ({len(bad_rows)} such rows).")
+        beyond = np.isfinite(given[bad_rows]).all()
+        what = "numbers beyond what float32 can hold" if beyond else "NaN or infinity"
+        raise BadInput(f"{where} holds {what} in row {bad_rows[0]} ({len(bad_rows)} such rows).")
     return array
+
+
+def as_array(numbers: Any) -> NDArray[Any]:
+    """An array, a tensor or lists as a NumPy array."""
+    return np.asarray(from_tensor(numbers))
+
+
+def from_tensor(items: Any) -> Any:
+    """A tensor, on whatever device, as a NumPy array; what is none, as it is.
+
+    Example:
+        >>> import torch
+        >>> from_tensor(torch.ones(2, dtype=torch.bfloat16))
+        array([1., 1.], dtype=float32)
+    """
+    if not hasattr(items, "detach"):
+        return items
+    tensor = items.detach().cpu()
+    if tensor.is_floating_point() and tensor.element_size() < 4:  # NumPy has no bfloat16
+        tensor = tensor.float()
+    return tensor.numpy()

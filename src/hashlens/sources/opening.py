@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hashlens.errors import BadInput
 from hashlens.registry import Registry
@@ -27,7 +28,7 @@ from hashlens.sources import (
 )
 from hashlens.sources.arrow_dataset import is_arrow_dataset, of_arrow_dataset
 from hashlens.sources.data_frame import is_data_frame, of_data_frame
-from hashlens.sources.feature_array import FeatureArray
+from hashlens.sources.feature_array import FeatureArray, as_array, check_features
 from hashlens.sources.image_array import ImageArray
 from hashlens.sources.image_list import ImageList, is_image
 from hashlens.sources.opener import Opener
@@ -125,19 +126,33 @@ def as_source(items: Any) -> Source:
         return ImageList(items)
     if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim == 4 and items.shape[3] == 3:
         return ImageArray("pixels", items)
-    if hasattr(items, "detach"):  # a tensor, perhaps on a GPU
-        items = items.detach().cpu().numpy()
     try:
-        batches = [np.asarray(batch, np.float32) for batch in items] if isinstance(items, Iterator) else []
-        features = np.concatenate(batches) if batches else np.asarray(items, np.float32)
-        if features.size or features.ndim == 2:
-            return FeatureArray("features", features[None] if features.ndim == 1 else features)
-    except (TypeError, ValueError):
-        pass
+        array = _features(items)
+    except BadInput:
+        raise
+    except (TypeError, ValueError):  # no array can be made of them
+        array = np.empty(0)
+    if (
+        isinstance(items, np.ndarray)
+        or array.ndim == 2
+        or (array.ndim and array.size and array.dtype.kind in "biufc")
+    ):
+        return FeatureArray("features", array[None] if array.ndim == 1 else array)
     raise BadInput(
         f"Cannot use {type(items).__name__} as images or features; give a source, paths, bytes of image files, PIL "
         "images, (H, W, 3) uint8 pixels, or finite (N, D) features."
     )
+
+
+def _features(items: Any) -> NDArray[Any]:
+    """What holds numbers, or an iterator of such, as one array."""
+    if isinstance(items, Iterator):
+        batches = (check_features(batch, f"batch {number}") for number, batch in enumerate(items))
+        return np.concatenate(list(batches))
+    array = as_array(items)
+    return (
+        np.asarray(array.tolist()) if array.dtype == object else array
+    )  # arrays in an array, as data frames have them
 
 
 def _asked() -> list[str]:

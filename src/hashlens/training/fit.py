@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,10 +57,11 @@ Relations = Taxonomy | ArrayLike | str | os.PathLike[str]
 
 def fit(
     source: Items,
-    method: str | Method | Projection | ArrayLike | None = None,
-    bits: int | None = None,
-    *,
+    *given: ArrayLike | str | Method | Projection | None,
     labels: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    method: str | Method | Projection | None = None,
+    bits: int | None = None,
     taxonomy: Relations | None = None,
     item_vectors: ArrayLike | str | None = None,
     backbone: str = DEFAULT_BACKBONE,
@@ -89,12 +92,14 @@ def fit(
 
     Args:
         source: images or features: what :func:`hashlens.sources.as_source` takes.
-        method: name in :data:`hashlens.methods.METHODS` or, where there are no labels, in
-            :data:`hashlens.methods.PROJECTIONS`, or a method with your own parameters; by default the one of
-            :func:`hashlens.methods.default_method`. An array in this place is taken as ``labels``, so that
-            ``fit(x, y)`` does what scikit-learn has taught.
+        given: ``labels``, ``method`` and ``bits``, or some of these, without their names:
+            ``fit(x, y, "orthohash", 16)``, ``fit(x, y)``, ``fit(source, "itq", 16)``.
         labels: (N,) classes or (N, C) label sets instead of those of the source, see
             :meth:`hashlens.sources.Source.with_labels`; −1, "" or NaN for none.
+        y: the same, by the name that scikit-learn has for it.
+        method: name in :data:`hashlens.methods.METHODS` or, where there are no labels, in
+            :data:`hashlens.methods.PROJECTIONS`, or a method with your own parameters; by default the one of
+            :func:`hashlens.methods.default_method`.
         taxonomy: of the classes, for methods that use one: see :func:`hashlens.classes.class_distances`.
         item_vectors: (N, V), one vector for each item, such as sentence embeddings of captions, whose cosine
             distances say how far apart items are in meaning, or what :func:`hashlens.sources.vectors.read_vectors`
@@ -109,8 +114,8 @@ def fit(
         be read.
 
     Raises:
-        BadInput: no labels, fewer than two classes, a class without images or not in the taxonomy, a method
-            that lacks what it needs, an option out of range, or a training that diverges.
+        BadInput: something is given twice, no labels, fewer than two classes, a class without images or not in the
+            taxonomy, a method that lacks what it needs, an option out of range, or a training that diverges.
 
     Example:
         >>> import hashlens as hl
@@ -122,14 +127,12 @@ def fit(
         >>> model.encode(features).shape, hl.fit(features, labels, bits=16, epochs=3).bits
         ((200, 2), 16)
     """
-    if method is not None and not isinstance(method, str | Method | Projection):
-        if labels is not None:
-            raise BadInput(f"There is no method {type(method).__name__}; name one, and give labels once.")
-        labels, method = method, None
-    if labels is not None:
-        source = as_source(source).with_labels(labels)
+    named = ("labels", labels), ("labels", y), ("method", method), ("bits", bits)
+    found = _with_names(given, named)
+    if found["labels"] is not None:
+        source = as_source(source).with_labels(found["labels"])
     options = FitOptions(
-        bits=bits,
+        bits=found["bits"],
         backbone=backbone,
         weights=None if weights is None else os.fspath(weights),
         image_size=image_size,
@@ -149,7 +152,26 @@ def fit(
         devices=devices,
         checkpoints=None if checkpoints is None else os.fspath(checkpoints),
     )
-    return fit_with(source, options, method, taxonomy=taxonomy, item_vectors=item_vectors, progress=progress)
+    return fit_with(
+        source, options, found["method"], taxonomy=taxonomy, item_vectors=item_vectors, progress=progress
+    )
+
+
+def _with_names(given: Iterable[Any], named: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Labels, method and bits, with those told apart by what they are that came without a name."""
+    found: dict[str, Any] = dict.fromkeys(("labels", "method", "bits"))
+    kinds = [(_kind(one), one) for one in given]
+    for kind, one in [*kinds, *named]:
+        if one is not None and found[kind] is not None:
+            raise BadInput(f"fit was given {kind} twice; give {kind} once.")
+        found[kind] = found[kind] if one is None else one
+    return found
+
+
+def _kind(one: Any) -> str:
+    if isinstance(one, str | Method | Projection):
+        return "method"
+    return "bits" if isinstance(one, Real) else "labels"
 
 
 def fit_with(
@@ -173,6 +195,11 @@ def fit_with(
     labelled = source.labels is not None or item_vectors is not None
     chosen = get_method(method or default_method(taxonomy is not None, labelled))
     if isinstance(chosen, Projection):
+        if options.paper:
+            raise BadInput(
+                f"{type(chosen).__name__} learns from features alone, so no paper says how to train it; fit it "
+                "without the paper's settings."
+            )
         if not labelled:
             log.info(WITHOUT_LABELS, source.name, type(chosen).__name__)
         _tell_what_is_ignored_without_labels(source, options, taxonomy is not None or item_vectors is not None)

@@ -6,16 +6,17 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hashlens.methods import Method, Projection
 from hashlens.models import HashModel
 from hashlens.sources import FeatureArray
+from hashlens.sources.feature_array import from_tensor
 from hashlens.training.fit import fit
 
 
-class HashEncoder(TransformerMixin, BaseEstimator):
+class HashEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Learns binary codes from features, with labels or without, as scikit-learn's transformers do.
 
     Parameters:
@@ -55,22 +56,32 @@ class HashEncoder(TransformerMixin, BaseEstimator):
 
         Args:
             X: (N, D) numbers.
-            y: (N,) classes of any kind, −1 for no label, or (N, C) of 0 and 1 for label sets.
+            y: (N,) classes of any kind, −1 for no label; (N, C) of 0 and 1, or N lists, for label sets.
 
         Raises:
             ValueError: they are no such arrays, or too few to learn from.
         """
-        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        x = validate_data(self, from_tensor(X), dtype=np.float32, ensure_min_samples=2)
         source = FeatureArray("X", x, y)
         self.model_: HashModel = fit(
-            source, self.method, self.bits, epochs=self.epochs, seed=self.random_state, device="cpu"
+            source,
+            method=self.method,
+            bits=self.bits,
+            epochs=self.epochs,
+            seed=self.random_state,
+            device="cpu",
         )
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
         """(N, ceil(K/8)) packed codes of (N, D) features."""
         check_is_fitted(self)
-        return self.model_.encode(validate_data(self, X, dtype=np.float32, reset=False))
+        return self.model_.encode(validate_data(self, from_tensor(X), dtype=np.float32, reset=False))
+
+    @property
+    def _n_features_out(self) -> int:
+        """Bytes of a code, from which scikit-learn makes their names."""
+        return -(-self.model_.bits // 8)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
