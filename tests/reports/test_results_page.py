@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -85,6 +86,20 @@ def test_json_is_whole_where_names_are_no_utf_8(
     paths = {os.fsencode(hit["path"]) for hit in answer["results"]}
     assert any(path.endswith(b"caf\xe9 <b>.png") for path in paths)
     assert answer["at_largest_distance"] >= 1
+
+    words = [
+        sys.executable,
+        "-m",
+        "hashlens",
+        "search",
+        tmp_path / "index",
+        photos / "0" / "0.png",
+        "-k",
+        "24",
+        "--json",
+    ]
+    piped = subprocess.run(words, env=os.environ | {"LC_ALL": "C"}, capture_output=True, check=True)
+    assert json.loads(piped.stdout.decode("utf-8")) == [answer]
 
 
 def test_no_line_of_a_table_is_broken_in_a_pipe(

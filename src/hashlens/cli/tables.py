@@ -109,10 +109,12 @@ def print_groups(groups: Iterable[Iterable[Mapping[str, Any]]]) -> None:
 
 def print_json(content: Any) -> None:
     """JSON for programs; names of files that are no UTF-8 keep their bytes as escapes."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
     try:
-        print(json.dumps(content, indent=2, ensure_ascii=False))
+        text.encode(sys.stdout.encoding)  # strictly, which a terminal without a language is not
     except UnicodeEncodeError:
-        print(json.dumps(content, indent=2))
+        text = json.dumps(content, indent=2)
+    print(text)
 
 
 def print_senses(senses: Iterable[Sense]) -> None:
