@@ -24,8 +24,9 @@ from hashlens.service import create_app
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "service")]
 
-from chromium import CHROMIUM, OPTIONS  # noqa: E402
 from serving import running  # noqa: E402
+
+from chromium import CHROMIUM, OPTIONS  # noqa: E402
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "grass", "gravel", "brick")
 PARTS = 60  # of each

@@ -269,6 +269,7 @@ def test_centres_follow_a_similarity(run, tmp_path: Path) -> None:
     similarity = hl.classes.normalize_similarity(np.kron(np.eye(4), np.ones((3, 3))))
     np.save(tmp_path / "S.npy", similarity)
     options = ("--bits", 24, "--similarity", tmp_path / "S.npy", "-o", tmp_path / "H.npy")
+    others = (*options[:-1], tmp_path / "others.npy")
     status, output, _ = run("centres", *options, "--min-distance", 6)
     assert status == 0
     codebook = np.load(tmp_path / "H.npy")
@@ -277,9 +278,9 @@ def test_centres_follow_a_similarity(run, tmp_path: Path) -> None:
     assert figures["spearman"] > 0.6
     assert re.search(rf"mismatch\s+{figures['mismatch']:.4g}", output)
     assert (tmp_path / "H.png").read_bytes().startswith(b"\x89PNG")
-    check_refusal(run("centres", *options, "--min-distance", 20), "largest minimum distance")
-    check_refusal(run("centres", "--bits", 24, "-o", tmp_path / "H.npy"), "how many classes")
-    check_refusal(run("centres", *options, "--classes", 5), "12 classes")
+    check_refusal(run("centres", *others, "--min-distance", 20), "largest minimum distance")
+    check_refusal(run("centres", "--bits", 24, "-o", tmp_path / "others.npy"), "how many classes")
+    check_refusal(run("centres", *others, "--classes", 5), "12 classes")
 
 
 @pytest.fixture
@@ -317,9 +318,9 @@ def test_taxonomy_of_flat_folders_is_from_wordnet(run, zoo: Path) -> None:
     senses = zoo / "new" / "tree.senses.csv"
     senses.write_text(senses.read_text().replace("crane.n.03", "crane.n.02"))
     assert re.search(r"crane +│ crane.n.02", run("taxonomy", zoo / "flat", "--senses", senses)[1])
-    options = ("--bits", 16, "--source", zoo / "flat", "-o", zoo / "H", "--senses")
-    assert run("centres", *options, senses)[0] == 0
-    check_refusal(run("centres", *options, senses, "--taxonomy", "folders"), "--senses belong to WordNet")
+    options = ("--bits", 16, "--source", zoo / "flat", "--senses", senses, "-o")
+    assert run("centres", *options, zoo / "H.npy")[0] == 0
+    check_refusal(run("centres", *options, zoo / "I.npy", "--taxonomy", "folders"), "--senses belong to WordNet")
     for verb, *words in (
         ("fit", zoo / "flat", "-o", zoo / "m"),
         ("compare", zoo / "flat", "--methods", "shc", "--leave-one-out", "-o", zoo / "compared"),
@@ -380,7 +381,10 @@ def test_centres_follow_a_taxonomy(run, zoo: Path) -> None:
     def centres(*words: object) -> np.ndarray:
         status, _, _ = run("centres", "--bits", 16, "-o", zoo / "H.npy", *words)
         assert status == 0
-        return np.load(zoo / "H.npy")
+        codebook = np.load(zoo / "H.npy")
+        for file in ("H.npy", "H.png"):
+            (zoo / file).unlink()
+        return codebook
 
     (zoo / "tree.txt").write_text("thing animal\nthing stone\nanimal cat\nanimal dog\nstone rock\n")
     names = ("cat", "dog", "rock")
@@ -408,6 +412,67 @@ def test_centres_follow_a_taxonomy(run, zoo: Path) -> None:
     check_refusal(run(*options, "--similarity", zoo / "S.csv", "--source", zoo / "flat"), "'ankle boot'")
     (zoo / "S.csv").write_text("\n")
     check_refusal(run(*options, "--similarity", zoo / "S.csv"), r"S\.csv needs the names")
+
+
+def test_what_a_user_has_is_not_written_over(run, photos: Path, model: Path, index: Path, tmp_path: Path) -> None:
+    photo, listed, tree = tmp_path / "q.jpg", tmp_path / "list.csv", tmp_path / "tree.csv"
+    shutil.copy(next(photos.glob("train/3/*.png")), photo)
+    assert run("split", photos / "train", "-o", listed)[0] == 0
+    theirs = tmp_path / "theirs.html", tmp_path / "theirs.onnx", tmp_path / "theirs.npy", tmp_path / "named.png"
+    for file in (*theirs, tmp_path / "tree.senses.csv"):
+        file.write_bytes(b"<title>mine</title>")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+
+    search = ("search", index, photo, "--html")
+    for words, says in (
+        ((*search, photo), r"cannot be written to .*q\.jpg; give a name that ends in \.html"),
+        ((*search, tmp_path / "keep.json"), r"ends in \.html"),
+        ((*search, theirs[0]), r"theirs\.html is there already"),
+        ((*search, photos), f"{photos} is a folder; give a file that ends in .html"),
+        (("duplicates", index, "--html", photo), r"ends in \.html"),
+        (("export", model, "-o", photo), r"ends in \.onnx"),
+        (("export", model, "-o", theirs[1]), "is there already"),
+        (("taxonomy", "digits", "--taxonomy", "folders", "-o", listed), "is there already"),
+        (("taxonomy", photos, "-o", tree), r"tree\.senses\.csv is there already"),
+        (("taxonomy", photos, "-o", tmp_path / "tree.json"), r"ends in \.csv"),
+        (("centres", "--bits", 8, "--classes", 3, "-o", theirs[2]), "is there already"),
+        (("centres", "--bits", 8, "--classes", 3, "-o", tmp_path / "named.npy"), r"named\.png is there already"),
+        (("centres", "--bits", 8, "--classes", 3, "-o", photo), r"ends in \.npy"),
+        (("split", photos / "train", "-o", listed), "is there already"),
+    ):
+        check_refusal(run(*words), says)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+    for _ in range(2):  # what we wrote, and what can be made again, is replaced
+        assert run(*search, tmp_path / "page.html")[0] == 0
+        assert run("export", model, "-o", tmp_path / "model.onnx")[0] == 0
+
+
+def test_nothing_is_written_among_a_users_files(run, photos: Path, model: Path, tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    shutil.copy(next(photos.glob("train/3/*.png")), flat / "1.png")
+    for name in ("config.json", "metrics.json"):
+        (flat / name).write_text('{"accuracy": 0.5}')
+    before = {file: file.read_bytes() for file in flat.iterdir()}
+    sides = ("--database", f"{photos}:train", "--queries", f"{photos}:test")
+    fit = ("fit", photos / "train", *FAST, "-o")
+    check_refusal(run(*fit, flat), "flat holds something else than a model; choose a new folder")
+    check_refusal(run(*fit, flat, "--overwrite"), "something else than a model")
+    check_refusal(run("evaluate", model, *sides, "-o", flat), "something else than a report")
+    truth = ("--ground-truth", tmp_path / "none.json")
+    check_refusal(run("evaluate", model, *sides, *truth, "-o", flat), "something else than a report")
+    compare = ("compare", photos / "train", "--methods", "lsh", "--bits", 8, "--leave-one-out", "-o", flat)
+    check_refusal(run(*compare, "--image-size", 32, "--seeds", 0), "something else than a comparison")
+    assert {file: file.read_bytes() for file in flat.iterdir()} == before
+
+    report = tmp_path / "report"
+    for _ in range(2):
+        assert run("evaluate", model, *sides, "-o", report)[0] == 0
+    # What a killed training leaves is no reason to refuse.
+    (tmp_path / "new" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "new" / ".model-0123.safetensors").touch()
+    assert run(*fit, tmp_path / "new")[0] == 0
 
 
 @pytest.mark.parametrize("similarity", ["confusion", "class-means", "S.csv"])

@@ -194,3 +194,13 @@ def test_a_link_is_not_followed_to_what_it_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\udce9", "\U0001f408", "\ud83d\udc08"])
 def test_half_characters_can_be_shown(text: str) -> None:
     as_shown(text).encode()
+
+
+def test_a_refusal_names_the_file_that_was_given(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(IsADirectoryError) as refused, replacing(tmp_path / "photos"):
+        pass
+    assert refused.value.filename == str(tmp_path / "photos")
+    with pytest.raises(FileNotFoundError) as refused, replacing(tmp_path / "nowhere" / "a.txt"):
+        pass
+    assert refused.value.filename == str(tmp_path / "nowhere" / "a.txt")

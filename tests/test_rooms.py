@@ -12,7 +12,7 @@ import hashlens
 
 PACKAGE = Path(hashlens.__file__).parent
 GROUND = (
-    *("errors", "files", "write_ahead", "hub", "tokens", "cache", "progress", "registry", "plugins"),
+    *("errors", "files", "outputs", "write_ahead", "hub", "tokens", "cache", "progress", "registry", "plugins"),
     "compute",
 )
 ROOMS = (

@@ -120,16 +120,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.close(descriptor)
         return Path(name)
 
-    with claimed(make) as temporary:
-        try:
-            yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+    try:
+        with claimed(make) as temporary:
+            try:
+                yield temporary
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(path)
+                _sync_folder(path.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if isinstance(error.filename, str) and Path(error.filename).name.startswith(f".{path.name}."):
+            error.filename = str(path)  # the name that somebody gave
+        raise
 
 
 def temporary_names(name: str, suffix: str) -> re.Pattern[str]:

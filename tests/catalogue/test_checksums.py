@@ -172,7 +172,7 @@ def test_an_index_of_the_third_format_is_read_as_it_is_and_gets_checksums_when_i
     found = catalogue.search(np.zeros((2, 2), np.uint8), 100)
     assert sum(catalogue.labels().values()) == len(catalogue) == len(found[0]) == 100
     assert (folder / "catalogue.sqlite").read_bytes() == before
-    assert catalogue.prune() == 100
+    assert catalogue.remove(next(iter(catalogue.sources()))) == 100
     shutil.rmtree(folder)
     shutil.copytree(FORMATS / "3" / "index", folder)
     catalogue = Catalogue.open(folder)

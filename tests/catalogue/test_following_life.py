@@ -127,6 +127,48 @@ def test_sources_are_removed_and_files_that_are_gone_are_pruned(
     assert index("model", "--prune")[0] == index()[0] == 2
 
 
+def test_pruning_keeps_what_may_be_on_a_drive_that_is_not_mounted(
+    catalogue: Catalogue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos, more = tmp_path / "photos", tmp_path / "more photos"
+    write(more, range(20, 26))
+    (tmp_path / "list.csv").write_text("".join(f"more photos/{number}.png\n" for number in (20, 21)))
+    (tmp_path / "list.csv").write_text("path\n" + (tmp_path / "list.csv").read_text())
+    catalogue.update(hl.open_source(more).select(range(2, 6)))
+    catalogue.update(hl.open_source(tmp_path / "list.csv"))
+    more.rename(tmp_path / "away")
+    (photos / "one" / "5.png").unlink()
+    assert catalogue.prune() == 1
+    assert len(catalogue) == 19 + 6
+    said = caplog.text
+    assert f"{more} is not there or is empty, so its images are kept: 4; --remove '{more}' takes them out" in said
+    assert f"--remove {tmp_path / 'list.csv'} takes" in said
+    more.mkdir()  # where it is mounted to
+    assert catalogue.prune() == 0
+    shutil.rmtree(more)
+    (tmp_path / "away").rename(more)
+    (more / "20.png").unlink()
+    assert catalogue.prune() == 1
+    assert catalogue.remove(str(more)) == 4
+
+
+def test_files_that_could_not_be_read_are_forgotten_with_their_source(catalogue: Catalogue, tmp_path: Path) -> None:
+    for name in ("empty.jpg", "void.jpg"):
+        (tmp_path / "photos" / "one" / name).touch()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "empty.jpg").touch()
+    for folder in ("photos", "texts"):
+        catalogue.update(hl.open_source(tmp_path / folder))
+    (tmp_path / "photos" / "one" / "empty.jpg").unlink()
+    assert catalogue.prune() == 0
+    assert [Path(path).name for path, _ in catalogue.skipped()] == ["void.jpg", "empty.jpg"]
+    assert catalogue.remove(str(tmp_path / "texts")) == 0
+    assert catalogue.remove(str(tmp_path / "photos")) == 20
+    assert catalogue.skipped() == []
+    with pytest.raises(BadInput, match="index holds no images, so there are none of elsewhere to remove"):
+        catalogue.remove("elsewhere")
+
+
 def test_copies_in_other_sizes_and_compressions_are_found_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

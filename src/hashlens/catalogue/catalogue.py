@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import logging
 import os
 import re
 import secrets
+import shlex
 import shutil
 import threading
 from collections import Counter
@@ -34,10 +36,12 @@ from hashlens.files import as_shown, claimed, remove_abandoned
 from hashlens.progress import Progress, silence
 from hashlens.sources import Skipped, Source, UnreadableImage, as_source
 from hashlens.sources.content import content_digest
-from hashlens.sources.locations import is_gone
+from hashlens.sources.locations import is_gone, missing_folder
 
 if TYPE_CHECKING:
     from hashlens.models import Encoder, HashModel
+
+log = logging.getLogger("hashlens")
 
 DATABASE_FILE = "catalogue.sqlite"
 MODEL_FOLDER = "model"
@@ -460,11 +464,13 @@ class Catalogue:
         names = [source, str(Path(source).resolve())]
         if table:
             names += [f"{Path(table).resolve()}:{split}", str(Path(table, split).resolve())]
-        known = self.sources()
+        known = self._named_sources()
         found = [name for name in names if name in known]
         if not found:
-            some = ", ".join(list(known)[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
-            raise NotFound(f"No image in {self.folder} came from {source}; they came from {some or 'nowhere'}.")
+            if not known:
+                raise NotFound(f"{self.folder} holds no images, so there are none of {source} to remove.")
+            some = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
+            raise NotFound(f"No image in {self.folder} came from {source}; they came from {some}.")
         self._prepare_to_change()
         with self._database.connect() as rows, rows:
             removed = rows.execute("DELETE FROM images WHERE source = ?", (as_stored(found[0]),)).rowcount
@@ -472,15 +478,41 @@ class Catalogue:
         self.prepare()
         return removed
 
+    def _named_sources(self) -> list[str]:
+        """Identities of all sources, those too of which no image could be read."""
+        with self._database.connect() as rows:
+            found = rows.execute("SELECT DISTINCT source FROM skipped").fetchall()
+        return list(dict.fromkeys([*self.sources(), *(as_text(source) for (source,) in found)]))
+
     def prune(self) -> int:
-        """Remove images whose file, or the table that they stand in, is gone; how many those are."""
+        """Remove images whose file, or the table that they stand in, is gone; how many those are.
+
+        Where the whole folder of a source is gone, it may be on a drive that is not there now: its images are kept,
+        and a message says so.
+        """
         self._prepare_to_change()
+        images, unread = [], []  # ids, and paths
         with self._database.connect() as rows, rows:
-            stored = rows.execute("SELECT id, path FROM images").fetchall()
-            gone = [(image,) for image, path in stored if is_gone(as_text(path))]
-            rows.executemany("DELETE FROM images WHERE id = ?", gone)
+            stored = rows.execute(
+                "SELECT source, path, id FROM images "
+                "UNION ALL SELECT source, path, NULL FROM skipped ORDER BY source"
+            )
+            for source, items in itertools.groupby(stored, lambda row: as_text(row[0])):
+                paths = [(path, image) for _, path, image in items]
+                gone = [(path, image) for path, image in paths if is_gone(as_text(path))]
+                away = missing_folder(source, [as_text(path) for path, _ in gone]) if gone == paths else None
+                if away is not None:
+                    log.warning(
+                        "%s is not there or is empty, so its images are kept: %s; --remove %s takes them out",
+                        away, f"{sum(image is not None for _, image in paths):,}", shlex.quote(source),
+                    )  # fmt: skip
+                    continue
+                images += [(image,) for _, image in gone if image is not None]
+                unread += [(path,) for path, image in gone if image is None]
+            rows.executemany("DELETE FROM images WHERE id = ?", images)
+            rows.executemany("DELETE FROM skipped WHERE path = ?", unread)
         self.prepare()
-        return len(gone)
+        return len(images)
 
     def sample(self, count: int) -> list[int]:
         """Ids of some images, drawn at random from wherever in the catalogue; fewer where there are fewer."""

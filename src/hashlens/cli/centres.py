@@ -11,6 +11,7 @@ from hashlens.cli.arguments import Senses, with_senses
 from hashlens.cli.messages import log
 from hashlens.cli.tables import print_facts
 from hashlens.cli.verbs import VERBS
+from hashlens.outputs import check_file
 
 
 @VERBS.register("centres")
@@ -46,6 +47,8 @@ def centres(
     seed: int = 0,
 ) -> None:
     """Make hash centres for classes, save them with a picture, and show how good they are."""
+    check_file(output, (".npy",), "A codebook")
+    check_file(output.with_suffix(".png"), (".png",), "Its picture")
     from hashlens.reports.codebooks import write_codebook
 
     facts, files = write_codebook(

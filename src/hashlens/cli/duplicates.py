@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hashlens.cli.messages import log
-from hashlens.cli.pages import this_command
+from hashlens.cli.pages import check_page, this_command
 from hashlens.cli.tables import print_groups, print_json
 from hashlens.cli.verbs import VERBS
 from hashlens.progress import progress_bar
@@ -29,6 +29,7 @@ def duplicates(
     ] = None,
 ) -> None:
     """Find groups of images that show the same; deletes nothing."""
+    check_page(html)
     from hashlens.catalogue import Catalogue, find_duplicates
 
     catalogue = Catalogue.open(index)

@@ -146,7 +146,7 @@ def fit(
 
     End-to-end training that was interrupted goes on when the same command is given again.
     """
-    from hashlens.models.folder import check_output
+    from hashlens.models.folder import CHECKPOINTS_FOLDER, check_output
     from hashlens.sources import open_source
 
     check_output(output, overwrite)
@@ -194,7 +194,7 @@ def fit(
     given |= {name: value for name, value in (("centres", centres), ("similarity", similarity)) if value}
     if str(given.get("similarity", "")).endswith(".csv"):
         given["similarity"] = read_similarity(given["similarity"], images.class_names)
-    checkpoints = output / "checkpoints"
+    checkpoints = output / CHECKPOINTS_FOLDER
     if options.trains_backbone(images):  # which may take hours
         options = replace(options, checkpoints=str(checkpoints))
     model = fit_with(

@@ -10,7 +10,7 @@ import typer
 
 from hashlens.cli.arguments import EncodingDevice
 from hashlens.cli.messages import log
-from hashlens.cli.pages import new_page, open_page, this_command
+from hashlens.cli.pages import check_page, new_page, open_page, this_command
 from hashlens.cli.tables import print_json, print_results
 from hashlens.cli.verbs import VERBS
 from hashlens.errors import BadInput
@@ -76,6 +76,7 @@ def search(
     if (served or model is not None) and (html is not None or show):
         kind = "service" if served else "table"
         raise BadInput(f"A {kind} does not tell whether pictures have changed; leave --html and --open out.")
+    check_page(html)
     from hashlens.catalogue import Catalogue, search_service, search_table
     from hashlens.engines import opened_table
     from hashlens.sources import open_source

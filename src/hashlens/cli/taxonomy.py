@@ -11,6 +11,7 @@ from hashlens.cli.arguments import Senses, Split, pairs, with_senses
 from hashlens.cli.messages import log
 from hashlens.cli.tables import print_facts, print_senses
 from hashlens.cli.verbs import VERBS
+from hashlens.outputs import check_file
 
 SHOWN_NODES = 60
 SHOWN_SENSES = 30
@@ -52,6 +53,10 @@ def taxonomy(
     ] = None,
 ) -> None:
     """Show how classes are related: a tree from WordNet, nested folders or a file."""
+    if output is not None:
+        check_file(output, (".csv",), "Edges")
+        for beside in (".png", ".senses.csv"):  # meanings may have been put right by hand
+            check_file(output.with_suffix(beside), (".png", ".csv"), "What goes beside them")
     from hashlens.reports.relations import related, write_relations
 
     given = pairs(sense, "NAME=SYNSET", "crane=crane.n.05")

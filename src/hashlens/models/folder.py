@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from hashlens.errors import BadInput
-from hashlens.models.hash_model import CONFIG_FILE
+from hashlens.models.hash_model import CONFIG_FILE, FORMAT
+from hashlens.outputs import check_folder
+
+CHECKPOINTS_FOLDER = "checkpoints"  # of a training that was interrupted
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
     """Refuse what a model cannot, or must not, be saved to, before it is trained.
 
     Raises:
-        BadInput: it is a file, or holds a model that is not to be replaced.
+        BadInput: it is a file, or holds a model that is not to be replaced, or something that is no model.
 
     Example:
         >>> check_output(Path("a/new/folder"), overwrite=False)
     """
-    if (folder / CONFIG_FILE).exists() and not overwrite:
+    check_folder(folder, "a model", _holds_model, (CHECKPOINTS_FOLDER,))
+    if _holds_model(folder) and not overwrite:
         raise BadInput(f"{folder} holds a model already; choose another folder, or add --overwrite.")
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file; give a folder for the model.")
+
+
+def _holds_model(folder: Path) -> bool:
+    """Whether there is a model, which may be damaged or of a version that we do not know."""
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and config.get("format") == FORMAT

@@ -24,6 +24,7 @@ from hashlens.methods import Method, Projection, configure, get_method
 from hashlens.metrics import Report, evaluate
 from hashlens.metrics.rankings import check_distance
 from hashlens.models import HashModel
+from hashlens.outputs import check_folder
 from hashlens.progress import Progress, silence
 from hashlens.reports.compared import Compared, Run, check_figures
 from hashlens.reports.compared_plots import draw_comparison
@@ -434,10 +435,12 @@ def _begin(folder: Path, definition: dict[str, Any]) -> None:
         BadInput: it is not.
     """
     path = folder / DEFINITION_FILE
-    (folder / RUNS_FOLDER).mkdir(parents=True, exist_ok=True)
+    runs = folder / RUNS_FOLDER
     if not path.is_file():
-        if any((folder / RUNS_FOLDER).iterdir()):
+        if runs.is_dir() and any(runs.iterdir()):
             raise BadInput(f"{folder} holds runs, but no {DEFINITION_FILE} that says of what; use another folder.")
+        check_folder(folder, "a comparison", lambda _: False, (RUNS_FOLDER,))
+        runs.mkdir(parents=True, exist_ok=True)
         write_json(path, definition)
         return
     try:
@@ -452,6 +455,7 @@ def _begin(folder: Path, definition: dict[str, Any]) -> None:
                 f"{folder} is of another comparison: its {name} {'is' if name == 'version' else 'are'} "
                 f"{json.dumps(there.get(name))}, not {json.dumps(value)}; use another folder."
             )
+    runs.mkdir(exist_ok=True)
 
 
 def _write(path: Path, run: Run) -> None:

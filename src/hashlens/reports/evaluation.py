@@ -21,7 +21,7 @@ from hashlens.models import Encoded, HashModel
 from hashlens.progress import Progress
 from hashlens.reports.baselines import FEATURE_BYTES, compare_with_baselines
 from hashlens.reports.by_class import confusions, most_confused, scores_by_class, shares_of, write_classes
-from hashlens.reports.files import write_figures
+from hashlens.reports.files import check_report_folder, write_figures
 from hashlens.reports.page import Side, result_rows, write_page
 from hashlens.reports.pictures import made_by
 from hashlens.reports.plots import MOST_NAMED, draw_plots
@@ -76,8 +76,8 @@ def write_report(
         ``database_digest`` of images, for :func:`hashlens.reports.write_differences`; ``model`` and ``sources``.
 
     Raises:
-        BadInput: only one of the sources has labels, nothing in it can be read, a class is not in the taxonomy, or
-            there is no such distance.
+        BadInput: the folder holds something else than a report, only one of the sources has labels, nothing in it
+            can be read, a class is not in the taxonomy, or there is no such distance.
 
     Example:
         >>> import tempfile, numpy as np, hashlens as hl
@@ -94,6 +94,7 @@ def write_report(
     """
     check_distance(distance)
     folder = Path(folder)
+    check_report_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     searched = as_source(database)
     leave_one_out = queries is None

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from hashlens.files import replacing, write_json
 from hashlens.metrics import Report
 from hashlens.metrics.report import METRICS_FILE, QUERIES_FILE
+from hashlens.outputs import check_folder
 
 FIGURES_FILE = "metrics.csv"
+
+
+def check_report_folder(folder: Path) -> None:
+    """Refuse a folder for a report that holds something else; an earlier report is replaced.
+
+    Raises:
+        BadInput: it is a file, or holds something and no report.
+
+    Example:
+        >>> check_report_folder(Path("a/new/folder"))
+    """
+    check_folder(folder, "a report", _holds_report)
+
+
+def _holds_report(folder: Path) -> bool:
+    try:
+        content = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"model", "sources", "notes"} <= set(content)  # in reports of every kind
 
 
 def write_figures(report: Report, folder: Path) -> None:

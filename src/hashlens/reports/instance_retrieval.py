@@ -16,7 +16,7 @@ from hashlens.metrics.instance_retrieval import DEPTHS
 from hashlens.models import Encoded, Encoder, HashModel
 from hashlens.progress import Progress
 from hashlens.reports.baselines import FEATURE_BYTES
-from hashlens.reports.files import write_figures
+from hashlens.reports.files import check_report_folder, write_figures
 from hashlens.sources import Source, as_source
 
 
@@ -48,7 +48,8 @@ def write_instances(
         ``sources`` and ``notes``.
 
     Raises:
-        BadInput: a source is not what the ground truth is of, or an image cannot be read, since every one counts.
+        BadInput: the folder holds something else than a report, a source is not what the ground truth is of, or an
+            image cannot be read, since every one counts.
 
     Example:
         >>> import json, tempfile, hashlens as hl
@@ -63,6 +64,8 @@ def write_instances(
         >>> report["features"]["mAP/easy"], list(report.figures)[:2]
         (1.0, ['mAP/easy', 'mP@1/easy'])
     """
+    folder = Path(folder)
+    check_report_folder(folder)
     truth = read_ground_truth(ground_truth)
     asked = _in_order(as_source(queries), truth.query_names, len(truth))
     searched = _in_order(as_source(database), truth.database_names)
@@ -91,7 +94,6 @@ def write_instances(
         "sources": {"queries": asked.name, "database": searched.name, "ground_truth": str(ground_truth)},
     }
     report = Report(content, found.per_query)
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_figures(report, folder)
     return report

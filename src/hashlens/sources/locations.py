@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 from hashlens.errors import BadInput
@@ -94,6 +96,30 @@ def is_gone(location: str) -> bool:
         (True, False)
     """
     return Path(location).is_absolute() and file_of(location) is None
+
+
+def missing_folder(source: str, locations: Sequence[str]) -> Path | None:
+    """The folder that holds all items of a source, where that is away, as a drive that is not mounted is.
+
+    Args:
+        source: its identity.
+        locations: of its items, all of them gone.
+
+    Returns:
+        The folder, or ``None`` where it is there and holds something, so that the items alone are gone.
+
+    Example:
+        >>> missing_folder("/nowhere", ["/nowhere/cat/7.jpg"]).name
+        'nowhere'
+    """
+    folders = [Path(location).parent for location in locations]
+    folder = Path(source)
+    if not folders[0].is_relative_to(folder):  # the source is an image or a table, or names files wherever they are
+        folder = Path(os.path.commonpath(folders))
+    try:
+        return None if any(folder.iterdir()) else folder
+    except FileNotFoundError:
+        return folder
 
 
 def _is_file(path: str) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hashlens.errors import BadInput
 from hashlens.files import replacing
+from hashlens.outputs import check_file
 from hashlens.sources.csv_file import SEPARATOR
 from hashlens.sources.folder import open_folder
 from hashlens.sources.labels import NO_LABEL
@@ -48,10 +49,7 @@ def write_split(
         raise BadInput(f"The share of test images is {test}; give a number above 0 and below 1, such as 0.2.")
     if seed < 0:
         raise BadInput(f"The seed is {seed}; give a whole number from 0 up.")
-    if output.suffix != ".csv":
-        raise BadInput(f"{output} must end in .csv, as that is how the list is known again.")
-    if output.exists():
-        raise BadInput(f"{output} is there already; choose another name, or remove it.")
+    check_file(output, (".csv",), "A list")
     if not Path(folder).is_dir():
         raise BadInput(f"{folder} is not a folder of images.")
     source = open_folder(folder)
