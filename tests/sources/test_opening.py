@@ -769,3 +769,29 @@ def test_sources_of_one_place_have_identities_of_their_own(tmp_path: Path, monke
     assert len({source.identity for source in sources.values()}) == len(sources)
     assert open_source(".").identity == sources["folder"].identity  # however the place is written
     assert open_source(".").identity != sources["other paths"].identity
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nope.jpg", "There is no file nope.jpg."),
+        ("photos.csv:train", "There is no file photos.csv."),
+        ("here/nope.jpg", "There is no file nope.jpg in here."),
+        ("away/deep/nope.jpg", "There is no file away/deep/nope.jpg, for there is no folder away."),
+        ("here/cats", "There is no file or folder cats in here."),
+        ("fashon-mnist:train", "There is no file, folder or set fashon-mnist; is it fashion-mnist?"),
+    ],
+)
+def test_a_name_of_nothing_is_said_plainly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    with pytest.raises(BadInput) as refused:
+        open_source(text)
+    assert str(refused.value) == says
+    assert refusal(lambda: open_source("pictures")).startswith("There is no file, folder or set pictures; give ")
+
+
+def test_an_address_that_is_not_understood_is_answered_with_what_is() -> None:
+    assert "is nothing that can be opened; give " in refusal(lambda: open_source("s3://photos/a"))

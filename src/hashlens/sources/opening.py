@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,8 @@ from hashlens.sources.image_array import ImageArray
 from hashlens.sources.image_list import ImageList, is_image
 from hashlens.sources.opener import Opener
 from hashlens.sources.source import Source
+
+SEPARATORS = "/" + os.sep  # of folders
 
 log = logging.getLogger("hashlens")
 
@@ -86,8 +90,7 @@ def open_source(source: str | os.PathLike[str], split: str | None = None) -> Sou
             raise BadInput(f"{text} names the split '{suffix}', but '{split}' was asked for.")
         text, split = base, suffix
     if opener is None:
-        *first, last = (OPENERS[name].about for name in _asked())
-        raise BadInput(f"There is no {text} that can be opened; give {', '.join(first)}, or {last}.")
+        raise BadInput(_why_not(text))
     opened = opener.open(text, split)
     log.debug("opened %r, %s", opened, opener.about)
     return opened
@@ -153,6 +156,36 @@ def _features(items: Any) -> NDArray[Any]:
     return (
         np.asarray(array.tolist()) if array.dtype == object else array
     )  # arrays in an array, as data frames have them
+
+
+def _why_not(text: str) -> str:
+    """What to say of a source that nothing recognises."""
+    base, _, suffix = text.rpartition(":")
+    *first, last = (OPENERS[name].about for name in _asked())
+    kinds = f"give {', '.join(first)}, or {last}."
+    if "://" in text or _exists(text) or _exists(base):
+        return f"{text} is nothing that can be opened; {kinds}"
+    if base and not set(suffix) & set(SEPARATORS):
+        text = base
+    path = Path(text)
+    if not path.suffix and path.name == text:
+        alike = difflib.get_close_matches(text, [*named.NAMED, *protocols.TRAINING_PER_CLASS], 1)
+        return f"There is no file, folder or set {text}; " + (f"is it {alike[0]}?" if alike else kinds)
+    what = "file" if path.suffix else "file or folder"
+    if _exists(path.parent):
+        where = "" if path.name == text else f" in {path.parent}"
+        return f"There is no {what} {path.name}{where}."
+    above = path.parent
+    while above != above.parent and not _exists(above.parent):
+        above = above.parent
+    return f"There is no {what} {text}, for there is no folder {above}."
+
+
+def _exists(path: str | Path) -> bool:
+    try:
+        return bool(path) and Path(path).exists()
+    except (OSError, ValueError):  # too long for a disk, or with a zero byte
+        return False
 
 
 def _asked() -> list[str]:
