@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 import hashlens as hl
@@ -545,6 +546,18 @@ def test_numbers_name_classes_from_file_to_file(run, tmp_path: Path) -> None:
     assert status == 0, error
     found = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert found["mAP@all"] > 0.95
+
+
+def test_embeddings_in_a_parquet_file_are_fitted(run, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
+    frame = pandas.DataFrame(
+        {"path": [f"{n}.jpg" for n in range(60)], "embedding": list(x), "label": list("abc") * 20}
+    )
+    frame.to_parquet(tmp_path / "emb.parquet")
+    status, _, error = run("fit", tmp_path / "emb.parquet", "-o", tmp_path / "model", "--bits", 16, "--epochs", 1)
+    assert status == 0, error
+    expected = hl.fit(frame, bits=16, epochs=1)
+    np.testing.assert_array_equal(hl.HashModel.load(tmp_path / "model").encode(x), expected.encode(x))
 
 
 def test_fit_without_labels(run, tree: Path, photos: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -352,9 +353,57 @@ def test_shards_of_which_one_has_no_labels_have_none_together(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["cat", None, "dog"], [["cat"], [], ["dog"]]),
+        ([3, 1, 3], [["3"], ["1"], ["3"]]),
+        ([3, None, 1], [["3"], [], ["1"]]),  # which pandas writes as floats
+        ([["a", "b"], [], ["b"]], [["a", "b"], [], ["b"]]),
+        ([["a"], ["b"], ["a"]], [["a"], ["b"], ["a"]]),
+    ],
+)
+@pytest.mark.parametrize("column", ["label", "labels", "class"])
+def test_a_table_of_embeddings_is_the_features_that_its_data_frame_is(
+    tmp_path: Path, labels: list[Any], names: list[list[str]], column: str
+) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    frame = pandas.DataFrame({"path": ["a", "b", "c"], "embedding": list(x), column: labels}, index=[5, 6, 7])
+    frame.to_parquet(tmp_path / "emb.parquet")
+    for source in (open_source(tmp_path / "emb.parquet"), as_source(frame)):
+        np.testing.assert_array_equal(source.features(), x)
+        assert label_names(source) == names
+
+
+def test_embeddings_have_splits_shards_and_declared_names(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    info = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["cat", "dog", "emu"]}}}}
+    for name, rows in (("train-0", slice(4)), ("train-1", slice(4, 6))):
+        columns = {"vector": list(x[rows]), "label": [0, 2, 0, 2][: len(x[rows])]}
+        columns["split"] = ["one", "two", "one", "two"][: len(x[rows])]
+        table = pa.table(columns).replace_schema_metadata({"huggingface": json.dumps(info)})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    first = open_source(tmp_path / "train-0.parquet")
+    assert first.class_names == ("cat", "dog", "emu") and label_names(first)[1] == ["emu"]
+    np.testing.assert_array_equal(open_source(f"{tmp_path}/train-0.parquet:two").features(), x[[1, 3]])
+    joined = open_source(f"{tmp_path}:train")
+    np.testing.assert_array_equal(joined.features(), x)
+    np.testing.assert_array_equal(joined.features([5, 0, 4]), x[[5, 0, 4]])
+    np.testing.assert_array_equal(joined.select([4, 1]).features(), x[[4, 1]])
+    assert joined.feature_dimension == 4 and label_names(joined)[4:] == [["cat"], ["emu"]]
+    write_parquet(tmp_path / "train-2.parquet", ["x"])
+    assert "holds features of length 4, but" in refusal(lambda: open_source(tmp_path, "train"))
+
+
+@pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"picture": ["x"]}, "needs a column 'image'"),
+        ({"picture": ["x"]}, "needs a column 'image', or one of vectors"),
+        ({"a": [[1.0]], "b": [[1.0]]}, "2 columns of vectors, such as a and b"),
+        ({"a": [[1.0], [1.0, 2.0]]}, "not of one length"),
+        ({"a": [[1.0], None]}, "not of one length"),
+        ({"a": [[1.0], [float("nan")]]}, "NaN or infinity in row 1"),
+        ({"a": pa.array([], pa.list_(pa.float32()))}, "no features"),
+        ({"a": [["x"]]}, "needs a column 'image', or one of vectors"),
         ({"image": ["x"]}, "string"),
         ({"image": pa.array([], pa.binary())}, "no images"),
         ({"image": [b"x"], "label": [0.5]}, "labels of type"),

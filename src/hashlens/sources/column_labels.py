@@ -142,6 +142,16 @@ def holds_lists(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
+def holds_vectors(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds lists of numbers.
+
+    Example:
+        >>> holds_vectors(pa.list_(pa.float32())), holds_vectors(pa.list_(pa.string()))
+        (True, False)
+    """
+    return holds_lists(kind) and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
+
+
 def holds_images(kind: pa.DataType) -> bool:
     """Whether a column of this type may hold images: bytes, or structs of bytes and path.
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from hashlens.errors import BadInput
 from hashlens.sources.feature_array import FeatureArray
-
-LABELS = ("label", "labels", "class")
+from hashlens.sources.feature_columns import features_of_columns, label_column
 
 
 def is_data_frame(items: Any) -> bool:
@@ -27,8 +23,8 @@ def of_data_frame(frame: Any) -> FeatureArray:
 
     Args:
         frame: with one column of vectors (lists or arrays of numbers), or else numbers in all columns but that of
-            the labels, which is called ``label``, ``labels`` or ``class``; any other column beside a column of
-            vectors is passed over.
+            the labels, which is called ``label``, ``labels`` or ``class``; see
+            :func:`hashlens.sources.feature_columns.features_of_columns`.
 
     Raises:
         BadInput: there are several columns of vectors, or none and a column that holds no numbers.
@@ -39,21 +35,7 @@ def of_data_frame(frame: Any) -> FeatureArray:
         >>> of_data_frame(frame), of_data_frame(frame).feature_dimension
         (FeatureArray('data frame', 2 items, 2 classes), 2)
     """
-    labels = next((name for name in frame.columns if str(name) in LABELS), None)
-    others = [name for name in frame.columns if name is not labels]
-    vectors = [name for name in others if len(frame) and np.ndim(frame[name].to_numpy()[0]) == 1]
-    if len(vectors) > 1:
-        raise BadInput(f"The data frame has {len(vectors)} columns of vectors, such as {vectors[0]}; select one.")
-    if vectors:
-        rows = [np.asarray(row, np.float32) for row in frame[vectors[0]].to_numpy()]
-        lengths = {row.shape for row in rows}
-        if len(lengths) > 1:
-            raise BadInput(f"The vectors of the column {vectors[0]} are not of one length.")
-        features = np.stack(rows)
-    else:
-        columns = [frame[name].to_numpy() for name in others]
-        for name, column in zip(others, columns, strict=True):
-            if column.dtype.kind not in "biuf":
-                raise BadInput(f"The column {name} of the data frame holds no numbers; leave it out.")
-        features = np.stack(columns, axis=1)
+    labels = label_column(frame.columns)
+    columns = {name: frame[name].to_numpy() for name in frame.columns if name is not labels}
+    features = features_of_columns(columns, "data frame")
     return FeatureArray("data frame", features, None if labels is None else frame[labels].to_numpy())

@@ -1,4 +1,4 @@
-"""Images in a .parquet file, in the convention of Hugging Face datasets."""
+"""Images or features in a .parquet file, in the convention of Hugging Face datasets."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ from hashlens.sources.column_labels import (
     declared_features,
     declared_names,
     holds_images,
+    holds_vectors,
     labels_of_column,
 )
 from hashlens.sources.decoding import UnreadableImage
+from hashlens.sources.feature_array import FeatureArray
+from hashlens.sources.feature_columns import features_of_columns, label_column
 from hashlens.sources.image_files import read_file
-from hashlens.sources.labels import Labels
+from hashlens.sources.labels import Labels, number_labels
 from hashlens.sources.opener import Opener, is_file_named
 from hashlens.sources.source import Source, identity_of
 
@@ -142,15 +145,14 @@ class ParquetImages(Source):
         self._open()
 
 
-def open_parquet(
-    path: str | os.PathLike[str], split: str | None = None, location: str | None = None
-) -> ParquetImages:
-    """Open a parquet file of images.
+def open_parquet(path: str | os.PathLike[str], split: str | None = None, location: str | None = None) -> Source:
+    """Open a parquet file of images, or of ready-made features.
 
     Args:
-        path: has a column ``image`` and, if there are labels, ``label`` or ``labels``: class numbers or names,
-            or lists of them; or other names that :func:`hashlens.sources.column_labels.choose_columns` finds. Names
-            of numbered classes come from the ClassLabel in the file's metadata.
+        path: has a column ``image``, or else one of vectors, which are lists of numbers; and, if there are labels,
+            ``label`` or ``labels``: class numbers or names, or lists of them; or other names that
+            :func:`hashlens.sources.column_labels.choose_columns` finds. Names of numbered classes come from the
+            ClassLabel in the file's metadata.
         split: keep the rows that have this value in the column ``split``.
         location: what opens the file, where that is not its path; its name then, too.
 
@@ -167,7 +169,7 @@ def open_parquet(
     features = declared_features(schema)
     image, label = choose_columns({field.name: field.type for field in schema}, features)
     if image is None:
-        raise BadInput(f"{path} needs a column 'image'; it has {', '.join(schema.names) or 'none'}.")
+        return _features(path, schema, label or label_column(schema.names), split, location)
     kind = schema.field(image).type
     if not holds_images(kind):
         raise BadInput(f"{path} has a column '{image}' of type {kind}; it must hold bytes, or bytes and path.")
@@ -196,4 +198,36 @@ def open_parquet(
     return ParquetImages(path, rows, labels, class_names, identity, image, location)
 
 
-OPENER = Opener("a .parquet file of images", is_file_named(".parquet"), open_parquet)
+def _features(path: Path, schema: pa.Schema, label: str | None, split: str | None, location: str | None) -> Source:
+    """The only column of vectors, with the labels beside it."""
+    vectors = [field.name for field in schema if field.name != label and holds_vectors(field.type)]
+    if not vectors:
+        there = ", ".join(schema.names) or "none"
+        raise BadInput(f"{path} needs a column 'image', or one of vectors as lists of numbers; it has {there}.")
+    if split is not None and "split" not in schema.names:
+        raise BadInput(f"{path} has no column 'split' to look for '{split}' in.")
+    wanted = [*vectors, *(name for name in (label, "split") if name in schema.names)]
+    try:
+        table = pq.read_table(path, columns=wanted)
+        columns = {name: table.column(name).to_numpy() for name in wanted}
+    except DAMAGE as error:
+        raise BadInput(f"{path} is damaged ({first_line(error)}).") from None
+    if not len(table):
+        raise BadInput(f"{path} holds no features.")
+    names = None if label is None else declared_names(declared_features(schema).get(label))
+    labels, class_names = number_labels(columns[label], names, str(path)) if label else (None, ())
+    source: Source = FeatureArray(
+        location or str(path),
+        features_of_columns({name: columns[name] for name in vectors}, f"file {path}"),
+        labels,
+        class_names,
+        location or identity_of(path, split),
+    )
+    if split is not None:
+        source = source.select(columns["split"] == split)
+    if not len(source):
+        raise BadInput(f"{path} holds no features" + (f" with split '{split}'." if split else "."))
+    return source
+
+
+OPENER = Opener("a .parquet file of images or features", is_file_named(".parquet"), open_parquet)

@@ -1,4 +1,4 @@
-"""A folder of .parquet files of images, such as the shards of a data set."""
+"""A folder of .parquet files, such as the shards of a data set."""
 
 from __future__ import annotations
 
