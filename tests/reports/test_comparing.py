@@ -110,11 +110,11 @@ def test_only_missing_runs_are_done_and_more_can_be_added(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"train_per_class": 5}, "division"),
-        ({"at": (5,)}, "depths"),
-        ({"options": FitOptions(epochs=3, device="cpu")}, "options"),
-        ({"queries": features(20, 1, "others")}, "sides"),
-        ({"taxonomy": 1 - np.eye(4), "at": (100, 1000, None)}, "relations"),
+        ({"train_per_class": 5}, r": train per class: not given there, 5 now; use"),
+        ({"at": (5,)}, r": depths: .*all there, 5 now; use"),
+        ({"options": FitOptions(epochs=3, device="cpu")}, r": epochs: \d+ there, 3 now; use another folder"),
+        ({"queries": features(20, 1, "others")}, r": queries: asked there, others now; use"),
+        ({"taxonomy": 1 - np.eye(4), "at": (100, 1000, None)}, "taxonomy: none there, another now"),
         ({"queries": features(24, 1, "asked")}, "other images"),
         ({"distance": "l2"}, "distance"),
         ({"methods": {"orthohash": "csq", "itq": "itq"}}, "other parameters"),

@@ -449,13 +449,37 @@ def _begin(folder: Path, definition: dict[str, Any]) -> None:
         there = None
     if not isinstance(there, dict):
         raise BadInput(f"{path} is damaged; compare in another folder.")
-    for name, value in definition.items():
-        if there.get(name) != value:
-            raise BadInput(
-                f"{folder} is of another comparison: its {name} {'is' if name == 'version' else 'are'} "
-                f"{json.dumps(there.get(name))}, not {json.dumps(value)}; use another folder."
-            )
+    differing = _differing(there, definition)
+    if differing:
+        raise BadInput(f"{folder} is of another comparison: {differing}; use another folder.")
     runs.mkdir(exist_ok=True)
+
+
+def _differing(there: Mapping[str, Any], definition: Mapping[str, Any]) -> str:
+    """What the definition of a comparison and that in the folder do not have in common, in words."""
+    told = []
+    for name, value in definition.items():
+        before = there.get(name)
+        pairs = {name: (before, value)}
+        if isinstance(value, dict) and isinstance(before, dict):
+            pairs = {key: (before.get(key), value.get(key)) for key in {**value, **before}}
+        for key, (old, new) in pairs.items():
+            if old == json.loads(json.dumps(new)):
+                continue
+            words = key.replace("_", " ")
+            if key == "relations":  # digests, which say nothing to a reader
+                old, new = ("none" if one is None else "another" for one in (old, new))
+                words = "taxonomy"
+            told.append(f"{words}: {_in_words(old)} there, {_in_words(new)} now")
+    return ", ".join(told)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list):
+        return "/".join("all" if one is None else str(one) for one in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "not given" if value is None else str(value)
 
 
 def _write(path: Path, run: Run) -> None:
