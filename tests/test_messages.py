@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hashlens import cli
-from hashlens.cli.tables import print_results
+from hashlens.cli.tables import print_facts, print_groups, print_results
 
 
 @pytest.fixture
@@ -61,3 +61,13 @@ def test_a_result_is_one_line_whatever_it_is_called(capsys: pytest.CaptureFixtur
     query, *_, result, _ = capsys.readouterr().out.splitlines()
     assert query == "a\\nb\\t�\\x1b.jpg"
     assert result.split("│")[3:5] == [" a\\nb\\t�\\x1b.jpg ", " a\\nb\\t�\\x1b.jpg "]
+
+
+def test_names_are_shown_as_they_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    name = ":smile:\ta"
+    print_facts({"classes": f"1: {name}"})
+    print_groups([[{"bytes": 1, "labels": [name], "path": "/nowhere/:smile:.jpg"}] * 2])
+    print_results({"query": name, "results": [{"rank": 1, "distance": 0, "labels": [name], "path": name}]})
+    output = capsys.readouterr().out
+    assert output.count(":smile:\\ta") == 1 + 2 + 3
+    assert output.count(":smile:.jpg") == 2

@@ -205,3 +205,16 @@ def test_the_command_searches_in_the_copy(
     assert [answer["results"][0]["distance"] for answer in answers] == [0, 0]
     assert run("search", path, query, "--model", model, "--html", tmp_path / "page.html") == 2
     assert run("search", catalogue.folder / "codes-1", query, "--model", model) == 2
+
+
+def test_what_is_no_kind_of_table_is_refused_and_nothing_is_made(
+    catalogue: Catalogue, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = set(tmp_path.iterdir())
+    (tmp_path / "empty").mkdir()
+    assert run("copy", catalogue.folder, tmp_path / "odd.csv") == 2
+    assert "odd.csv is no kind of table that can be written; name a table such as" in capsys.readouterr().err
+    assert run("copy", catalogue.folder, tmp_path / "empty") == 2
+    assert run("copy", catalogue.folder, catalogue.folder / "codes-1") == 2
+    assert "keeps codes alone" in capsys.readouterr().err
+    assert set(tmp_path.iterdir()) == before | {tmp_path / "empty"} and not any((tmp_path / "empty").iterdir())

@@ -64,7 +64,7 @@ def print_table(found: FigureTable, title: str = "") -> None:
     for place, column in enumerate(found.columns):
         table.add_column(column, justify="right" if found.is_number(place) else "left")
     for row in found.rows:
-        table.add_row(*map(as_shown, row))
+        table.add_row(*map(_in_one_line, row))
     _print(table)
 
 
@@ -125,7 +125,7 @@ def print_senses(senses: Iterable[Sense]) -> None:
     for sense in senses:
         gloss = sense.gloss.partition(";")[0]
         others = ", ".join(sense.others[:3]) + (f" and {len(sense.others) - 3} more" if sense.others[3:] else "")
-        table.add_row(as_shown(sense.class_name), sense.meaning, gloss, others)
+        table.add_row(_in_one_line(sense.class_name), sense.meaning, gloss, others)
     _print(table)
 
 
@@ -135,13 +135,13 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
     table = Table(show_header=False, box=None)
     for name, value in facts.items():
-        shown = f"{value:.4g}" if isinstance(value, float) else as_shown(value)
-        table.add_row(as_shown(name).replace("_", " "), shown)
+        shown = f"{value:.4g}" if isinstance(value, float) else _in_one_line(value)
+        table.add_row(_in_one_line(name).replace("_", " "), shown)
     _print(table)
 
 
-def _in_one_line(name: str) -> str:
-    """A name of a file or class, which may hold line ends and tabs."""
+def _in_one_line(name: object) -> str:
+    """A name of a file or class, which may hold line ends and tabs, as it can be typed."""
     return as_shown(name).replace("\n", "\\n").replace("\t", "\\t")
 
 
@@ -162,4 +162,4 @@ def _print(shown: Any) -> None:
 
     # What goes into a file or a pipe is read by programs and by people with wide windows: no line is broken.
     width = None if sys.stdout.isatty() else UNBROKEN
-    Console(highlight=False, markup=False, width=width).print(shown, soft_wrap=width is not None)
+    Console(highlight=False, markup=False, emoji=False, width=width).print(shown, soft_wrap=width is not None)

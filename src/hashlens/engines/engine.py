@@ -141,13 +141,28 @@ def open_engine(address: str | os.PathLike[str], bits: int | None = None) -> Sea
         ...     hl.engines.open(folder)
         HammingIndex(8 codes of 64 bits)
     """
+    name, rest = engine_named_by(address)
+    return ENGINES[name](rest, bits)
+
+
+def engine_named_by(address: str | os.PathLike[str]) -> tuple[str, str]:
+    """The name of the engine of an address, and what it is opened by; nothing is opened.
+
+    Raises:
+        BadInput: there is no such engine.
+
+    Example:
+        >>> import hashlens as hl
+        >>> engine_named_by("codes.parquet"), engine_named_by("folder")
+        (('parquet', 'codes.parquet'), ('hamming', 'folder'))
+    """
     text = os.fspath(address)
     scheme, colon, rest = text.partition(":")
     if colon and scheme in ENGINES and not Path(text).exists():
-        return ENGINES[scheme](rest, bits)
+        return scheme, rest
     if colon and not Path(text).exists() and "://" in text:
         raise BadInput(f"There is no engine '{scheme}'; use a folder or one of {', '.join(ENGINES)}.")
     suffix = Path(text).suffix.removeprefix(".")
     if suffix in ENGINES and not Path(text).is_dir():
-        return ENGINES[suffix](text, bits)
-    return ENGINES["hamming"](text, bits)
+        return suffix, text
+    return "hamming", text

@@ -8,12 +8,13 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens.codes.packing import check_bits
-from hashlens.engines.engine import Found, Ragged, SearchEngine, open_engine
+from hashlens.engines.engine import Found, Ragged, SearchEngine, engine_named_by, open_engine
 from hashlens.errors import BadInput
 
 FORMAT, VERSION = "hashlens-codes", 1
@@ -216,9 +217,11 @@ def opened_table(address: str | os.PathLike[str], bits: int | None = None) -> Ta
         >>> opened_table("never-written.parquet", bits=8).bits
         8
     """
-    engine = open_engine(address, bits)
+    known = "name a table such as codes.parquet, codes.npy or postgresql://…."
+    name, rest = engine_named_by(address)
+    if name == "hamming" and bits is not None and not Path(rest).is_dir():
+        raise BadInput(f"{address} is no kind of table that can be written; {known}")
+    engine = open_engine(address, None if name == "hamming" else bits)  # or an index would be made in a folder
     if not isinstance(engine, Table):
-        raise BadInput(
-            f"{address} keeps codes alone, without paths and labels; name a table such as codes.parquet or postgresql://…."
-        )
+        raise BadInput(f"{address} keeps codes alone, without paths and labels; {known}")
     return engine
