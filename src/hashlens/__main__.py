@@ -1,6 +1,17 @@
-"""``python -m hashlens``."""
+"""``hashlens``, and ``python -m hashlens``."""
 
-from hashlens.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line; who interrupts it, even while it is loaded, sees no traceback."""
+    try:
+        from hashlens.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells have it
+
 
 if __name__ == "__main__":
     main()
