@@ -236,7 +236,7 @@ def test_evaluate_warns_of_queries_in_the_database(run, photos: Path, model: Pat
         "evaluate", model, "--database", photos / "train", "--queries", tmp_path / "both", "-o", tmp_path / "report"
     )
     assert status == 0
-    assert "1 of 21 query images stand in the database" in error
+    assert "1 of 21 query images stands in the database too and finds itself" in error
     assert json.loads((tmp_path / "report" / "metrics.json").read_text())["queries_in_database"] == 1
     assert "1 of 21 query images" in (tmp_path / "report" / "report.html").read_text()
 

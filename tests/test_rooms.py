@@ -12,7 +12,19 @@ import hashlens
 
 PACKAGE = Path(hashlens.__file__).parent
 GROUND = (
-    *("errors", "files", "outputs", "write_ahead", "hub", "tokens", "cache", "progress", "registry", "plugins"),
+    *(
+        "errors",
+        "files",
+        "counting",
+        "outputs",
+        "write_ahead",
+        "hub",
+        "tokens",
+        "cache",
+        "progress",
+        "registry",
+        "plugins",
+    ),
     "compute",
 )
 ROOMS = (

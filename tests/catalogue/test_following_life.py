@@ -116,7 +116,7 @@ def test_sources_are_removed_and_files_that_are_gone_are_pruned(
 
     assert index("--prune") == (
         0,
-        f"{tmp_path / 'index'}: 1 images whose files are gone removed.\n25 images in all.\n",
+        f"{tmp_path / 'index'}: 1 image whose file is gone removed.\n25 images in all.\n",
     )
     status, error = index("--remove", tmp_path / "elsewhere")
     assert status == 2 and "they came from" in error and str(tmp_path / "photos") in error
@@ -207,7 +207,7 @@ def test_copies_in_other_sizes_and_compressions_are_found_and_nothing_else(
         hl.cli.main()
     output, error = capsys.readouterr()
     assert [{Path(one["path"]).name for one in group} for group in json.loads(output)] == expected
-    assert "1 images are gone" in error
+    assert "1 image is gone" in error
     assert page.read_text(encoding="utf-8").count("<img") == 5
     monkeypatch.setattr(sys, "argv", ["hashlens", *map(str, words)])
     with pytest.raises(SystemExit):

@@ -11,6 +11,7 @@ from hashlens.cli.messages import log
 from hashlens.cli.pages import check_page, this_command
 from hashlens.cli.tables import print_groups, print_json
 from hashlens.cli.verbs import VERBS
+from hashlens.counting import counted
 from hashlens.progress import progress_bar
 
 
@@ -43,9 +44,14 @@ def duplicates(
     else:
         print_groups(groups)
     if found.unreadable:
-        log.warning("%s images are gone or damaged and could not be compared", f"{found.unreadable:,}")
+        log.warning(
+            "%s gone or damaged and could not be compared", counted(found.unreadable, "image is", "images are")
+        )
     log.info(
-        "%s groups of %s images, within %d bits.", f"{len(groups):,}", f"{sum(map(len, groups)):,}", found.radius
+        "%s of %s, within %s.",
+        counted(len(groups), "group", "groups"),
+        counted(sum(map(len, groups)), "image", "images"),
+        counted(found.radius, "bit", "bits"),
     )
     if html is not None:
         from hashlens.reports.duplicates import write_duplicates

@@ -10,6 +10,7 @@ import typer
 from hashlens.cli.arguments import MODEL_HELP, EncodingDevice, Split
 from hashlens.cli.messages import log
 from hashlens.cli.verbs import VERBS
+from hashlens.counting import counted
 from hashlens.errors import BadInput
 from hashlens.progress import progress_bar
 
@@ -85,7 +86,7 @@ def index(
     log.info(
         f"{output}: {changes.added:,} added, {changes.changed:,} changed, {changes.removed:,} removed, "
         + (f"{changes.moved:,} moved, " if changes.moved else "")
-        + f"{changes.unchanged:,} unchanged; {len(catalogue):,} images in all."
+        + f"{changes.unchanged:,} unchanged; {counted(len(catalogue), 'image', 'images')} in all."
     )
     tell_skipped(changes.skipped)
 
@@ -95,7 +96,8 @@ def _take_out(index: Path, source: str | None, prune: bool) -> None:
 
     catalogue = Catalogue.open(index)
     if source is not None:
-        log.info(f"{index}: {catalogue.remove(source):,} images of {source} removed.")
+        log.info(f"{index}: {counted(catalogue.remove(source), 'image', 'images')} of {source} removed.")
     if prune:
-        log.info(f"{index}: {catalogue.prune():,} images whose files are gone removed.")
-    log.info(f"{len(catalogue):,} images in all.")
+        gone = counted(catalogue.prune(), "image whose file is", "images whose files are")
+        log.info(f"{index}: {gone} gone removed.")
+    log.info(f"{counted(len(catalogue), 'image', 'images')} in all.")

@@ -9,6 +9,7 @@ import typer
 
 from hashlens.cli.messages import log
 from hashlens.cli.verbs import VERBS
+from hashlens.counting import counted
 from hashlens.progress import progress_bar
 
 
@@ -26,7 +27,7 @@ def merge(
     merged = merge(parts, output, progress_bar)
     unread = len(merged.skipped())
     log.info(
-        f"{output}: {len(merged):,} images of {len(parts):,} indexes"
-        + (f"; {unread:,} images could not be read, which hashlens info tells" if unread else "")
+        f"{output}: {counted(len(merged), 'image', 'images')} of {counted(len(parts), 'index', 'indexes')}"
+        + (f"; {counted(unread, 'image', 'images')} could not be read, which hashlens info tells" if unread else "")
         + "."
     )

@@ -101,7 +101,11 @@ def read_ground_truth(path: str | os.PathLike[str]) -> GroundTruth:
         if Path(path).stat().st_size > MOST_BYTES:
             raise BadInput(f"{path} is too long for a ground truth.")
         content = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+    except FileNotFoundError:
+        raise BadInput(f"There is no file {path}.") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is no ground truth as JSON ({error}); pickles are not read.") from None
     content = {"gnd": content} if isinstance(content, list) else content
     queries = content.get("gnd") if isinstance(content, dict) else None

@@ -18,6 +18,7 @@ from hashlens.backbones.views import MIRRORED, PLAIN
 from hashlens.codes import as_details, pack
 from hashlens.compute.devices import ONNX, choose_device, encoding_device
 from hashlens.compute.threads import torch_threads
+from hashlens.counting import counted
 from hashlens.errors import BadInput
 from hashlens.models.network import HashNetwork
 from hashlens.progress import Progress, silence
@@ -184,9 +185,10 @@ class Encoder:
         source: Source = as_source(items)
         encoded = self.all(source)
         if encoded.skipped:
+            of_all = f"of {counted(len(source), 'image', 'images')} could not be read and"
+            without = counted(len(encoded.skipped), f"{of_all} has no code", f"{of_all} have no code")
             warnings.warn(
-                f"{len(encoded.skipped)} of {len(source)} images could not be read and have no code, "
-                f"the first of them {encoded.skipped[0]}.",
+                f"{without}, the first of them {encoded.skipped[0]}.",
                 SkippedImagesWarning,
                 stacklevel=3,
             )

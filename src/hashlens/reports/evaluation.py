@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from hashlens.classes import Taxonomy, class_distances, open_relations
+from hashlens.counting import counted
 from hashlens.engines import HammingIndex
 from hashlens.errors import BadInput
 from hashlens.metrics import Report, evaluate
@@ -220,16 +221,28 @@ def _notes(report: dict[str, Any]) -> list[str]:
             "Hamming radius, is left out."
         )
     if report["queries_in_database"]:
+        of_all = f"of {counted(report['queries'], 'query image', 'query images')}"
         notes.append(
-            f"{report['queries_in_database']:,} of {report['queries']:,} query images stand in the database too "
-            "and find themselves, so the figures are too good; evaluate with images that are not in the database."
+            counted(
+                report["queries_in_database"],
+                f"{of_all} stands in the database too and finds itself",
+                f"{of_all} stand in the database too and find themselves",
+            )
+            + ", so the figures are too good; evaluate with images that are not in the database."
         )
     for side, skipped in report["skipped"].items():
         if skipped:
-            notes.append(f"{len(skipped):,} images of the {side} could not be read and were left out.")
+            could_not = f"of the {side} could not be read and"
+            notes.append(
+                counted(len(skipped), f"image {could_not} was left out.", f"images {could_not} were left out.")
+            )
     if report["queries_without_relevant"]:
         notes.append(
-            f"{report['queries_without_relevant']:,} queries have nothing relevant in the database and count as 0."
+            counted(
+                report["queries_without_relevant"],
+                "query has nothing relevant in the database and counts as 0.",
+                "queries have nothing relevant in the database and count as 0.",
+            )
         )
     return notes
 

@@ -57,7 +57,9 @@ def _of_model(config: dict[str, Any]) -> dict[str, Any]:
         if backbone
         else f"none: {config['feature_dimension']} given features",
         "hidden layers": ", ".join(map(str, config["hidden_layers"])) or "none",
-        "classes": f"{len(names)}: {', '.join(names[:SHOWN_CLASSES])}" + (" …" if names[SHOWN_CLASSES:] else ""),
+        "classes": f"{len(names)}: {', '.join(names[:SHOWN_CLASSES])}" + (" …" if names[SHOWN_CLASSES:] else "")
+        if names
+        else "none",
         "trained on": f"{training['images']:,} images of {training['source']}, seed {training['seed']}",
         "best epoch": f"{training['best_epoch']} of {training['settings']['epochs']}"
         if training["history"]
@@ -77,7 +79,7 @@ def _of_index(catalogue: Catalogue) -> tuple[dict[str, Any], list[str]]:
         "model": catalogue.folder / "model",
     }
     if isinstance(engine, HammingIndex):
-        facts["searched"] = "; ".join(engine.plan) or "no codes"
+        facts["searched"] = "; ".join(engine.plan) if len(engine) else "no codes"
     else:
         facts["engine"] = type(engine).__name__
     facts["details"] = f"of {catalogue.detailed():,} images"

@@ -121,16 +121,18 @@ def open_protocol(name: str) -> Protocol:
 
 
 def _open(name: str, split: str | None) -> Source:
+    if not split:
+        raise BadInput(f"{name} has the splits {', '.join(SPLITS)}; say which, as in {name}:train.")
     if is_folder_protocol(name):
         protocol, folder = folder_protocol(name)
         if split not in SPLITS:
-            raise BadInput(f"{name} has the splits {', '.join(SPLITS)}, not '{split or ''}'.")
+            raise BadInput(f"{name} has the splits {', '.join(SPLITS)}, not '{split}'.")
         return protocol.open(folder, split)
-    part, mark, seed = (split or "").partition("@")
+    part, mark, seed = split.partition("@")
     if part not in SPLITS or (mark and not (seed.isascii() and seed.isdecimal())):
         raise BadInput(
             f"{name} has the splits {', '.join(SPLITS)}, drawn by seed 0, or by that after an @ as in "
-            f"{name}:train@1, not '{split or ''}'."
+            f"{name}:train@1, not '{split}'."
         )
     return open_protocol(name).parts(int(seed or 0))[part]
 

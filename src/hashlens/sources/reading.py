@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from hashlens.cache import cache_folder
 from hashlens.compute.threads import available_threads
+from hashlens.counting import counted
 from hashlens.files import replacing
 from hashlens.progress import Progress, silence
 from hashlens.sources.decoding import UnreadableImage
@@ -54,7 +55,8 @@ def tell_skipped(skipped: Sequence[Skipped]) -> None:
     listed = "".join(f"\n  {one}" for one in skipped[:LISTED])
     if len(skipped) > LISTED:
         listed += f"\n  and {len(skipped) - LISTED:,} more{_whole_list(skipped)}"
-    log.warning("%s of the images cannot be read and are left out:%s", f"{len(skipped):,}", listed)
+    of_them = "of the images cannot be read and"
+    log.warning("%s:%s", counted(len(skipped), f"{of_them} is left out", f"{of_them} are left out"), listed)
 
 
 def _whole_list(skipped: Sequence[Skipped]) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from hashlens.backbones import Backbone
+from hashlens.counting import counted
 from hashlens.errors import BadInput
 from hashlens.sources import Skipped, Source
 from hashlens.training.datasets import ShuffleByEpoch
@@ -121,9 +122,8 @@ def check_enough(source: Source, targets: Targets, items: NDArray[np.int64]) -> 
         items_there = "readable image" if source.feature_dimension is None else "item"
         raise BadInput(f"{source.name} has no {items_there} of {_quote(missing)}; add some, or remove the class.")
     if len(items) < FEWEST:
-        raise BadInput(
-            f"{source.name} has only {len(items)} images with a {targets.noun}; that is too few to train on."
-        )
+        there = counted(len(items), "image", "images")
+        raise BadInput(f"{source.name} has only {there} with a {targets.noun}; that is too few to train on.")
 
 
 def _quote(names: Sequence[str], most: int = 5) -> str:

@@ -9,6 +9,7 @@ import torch
 
 from hashlens.backbones import extract_features, load_backbone
 from hashlens.compute.devices import encoding_device
+from hashlens.counting import counted
 from hashlens.errors import BadInput
 from hashlens.methods import Projection
 from hashlens.models import HASH_LAYERS, HashModel, HashNetwork, HiddenLayers
@@ -36,7 +37,8 @@ def fit_projection(source: Source, options: FitOptions, method: Projection, prog
     tell_skipped(features.skipped)
     count, dimension = features.values.shape
     if count < FEWEST:
-        raise BadInput(f"{source.name} has only {count} items that can be read; that is too few to learn from.")
+        there = counted(count, "item", "items")
+        raise BadInput(f"{source.name} has only {there} that can be read; that is too few to learn from.")
     bits = options.bits or min(BITS, dimension, count - 1)
     unit = features.values.astype(np.float64)
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)

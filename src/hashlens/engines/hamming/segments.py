@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hashlens.codes.packing import bytes_per_code
 from hashlens.codes.tiles import LANES, Queries, from_tiles, lanes_in_use, tile_dtype, tile_shape, to_tiles
 from hashlens.compute.kernels import compiled, popcount
+from hashlens.counting import counted
 from hashlens.engines.hamming import multi_index, scan
 from hashlens.engines.hamming.calibration import calibrated
 from hashlens.engines.hamming.distinct import Distinct, find_distinct
@@ -84,7 +85,7 @@ class Segment:
     @property
     def plan(self) -> str:
         """How the codes are searched, in words."""
-        words = f"{self.count:,} codes"
+        words = counted(self.count, "code", "codes")
         if self.distinct is not None:
             words += f", {self.distinct.count:,} of them distinct"
         if self.tables is None:
