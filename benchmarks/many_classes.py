@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +24,15 @@ from sklearn.cluster import KMeans
 import hashlens as hl
 from frozen_features import mean_and_spread, tiny_imagenet
 from hashlens.centres import minimum_distance
-from hashlens.methods import HashLens
+from hashlens.methods import CentreMethod, HashLens
+from hashlens.methods.central_similarity import CentralSimilarityHashing
 from hashlens.sources import FeatureArray
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TRAINING_PER_CLASS = 150
 LOSSES = {
-    "cosine softmax": {"crowding": math.inf},
-    "per bit": {"crowding": 0.0},
+    "cosine softmax": HashLens(),
+    "per bit": CentralSimilarityHashing(centres="semantic", similarity="class-means"),
 }
 
 
@@ -42,8 +43,8 @@ def main() -> None:
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
-        "--distances", type=float, nargs="+", default=[1.0],
-        help="smallest distances of two centres, as shares of that which HashLens chooses",
+        "--distances", type=float, nargs="+", default=[],
+        help="smallest distances of two centres to try too, as shares of that which HashLens chooses",
     )  # fmt: skip
     options = parser.parse_args()
     train, test = tiny_imagenet(options.folder)
@@ -52,11 +53,11 @@ def main() -> None:
         sides = {seed: sides_of(train, test, classes // len(train.class_names), seed) for seed in options.seeds}
         for bits in options.bits:
             chosen: int | None = None
-            for share in options.distances:
-                for loss, own in LOSSES.items():
+            for share in dict.fromkeys([1.0, *options.distances]):
+                for loss, method in LOSSES.items():
                     distance = None if chosen is None or share == 1 else max(1, round(share * chosen))
-                    found = [run(*sides[seed], HashLens(min_distance=distance, **own), bits, seed)
-                             for seed in options.seeds]  # fmt: skip
+                    method = replace(method, min_distance=distance)
+                    found = [run(*sides[seed], method, bits, seed) for seed in options.seeds]
                     chosen = chosen or int(found[0]["d"])
                     figures = [mean_and_spread([one[name] for one in found]) for name in ("mAP@100", "mAP@all")]
                     row = (classes, bits, f"{found[0]['d']:.0f}", loss, *figures)
@@ -88,7 +89,7 @@ def sides_of(
 
 
 def run(
-    train: FeatureArray, queries: FeatureArray, database: FeatureArray, method: HashLens, bits: int, seed: int
+    train: FeatureArray, queries: FeatureArray, database: FeatureArray, method: CentreMethod, bits: int, seed: int
 ) -> dict[str, float]:
     """Train and evaluate once."""
     model = hl.fit(train, method, bits, seed=seed, device="cpu")

@@ -19,16 +19,13 @@ from hashlens.methods import (
     SCHEDULES,
     SHREWD,
     CentreMethod,
-    HashLens,
     OrthoHash,
     TrainingSettings,
     get_method,
 )
 from hashlens.models import HASH_LAYERS
 from hashlens.objectives import (
-    CentralSimilarity,
     Classification,
-    CosineSoftmax,
     DistanceMatching,
     EmpiricalDivergence,
     Problem,
@@ -76,26 +73,6 @@ def test_every_method_trains_its_hash_layer(name: str, multi_label: bool) -> Non
         assert parameter.grad is not None
         assert torch.isfinite(parameter.grad).all()
     assert layer.linear.weight.grad.abs().sum() > 0
-
-
-@pytest.mark.parametrize(
-    ("classes", "bits", "label_sets", "layer", "loss"),
-    [
-        (96, 24, False, "batch-norm", CosineSoftmax),
-        (97, 24, False, "late-tanh", CentralSimilarity),
-        (97, 24, True, "batch-norm", CosineSoftmax),
-    ],
-)
-def test_our_method_pulls_codes_bit_by_bit_where_centres_are_crowded(
-    classes: int, bits: int, label_sets: bool, layer: str, loss: type
-) -> None:
-    codebook = GENERATORS["bernoulli"](classes, bits, 0)
-    here = Problem(bits, classes, codebook=codebook, label_sets=label_sets)
-    method = HashLens(crowding=4.0)
-    assert method.hash_layer_for(here) == layer
-    objective = method.objective_for(here)
-    assert type(objective) is loss
-    np.testing.assert_array_equal(objective.codebook.numpy(), codebook)
 
 
 @pytest.mark.parametrize("centres", [name for name in GENERATORS if not needs_similarity(name)])

@@ -45,7 +45,7 @@ def value(method: Any, name: str) -> Any:
         ("shc", "min_distance", "6", 6),
         ("shc", "min_distance", "none", None),
         ("shc", "similarity", "class-means", "class-means"),
-        ("hashlens", "crowding", "inf", float("inf")),
+        ("hashlens", "mixing", "1", 1.0),
         ("shrewd", "classification_weight", "0", 0.0),
         (Combination(objective=Loss), "slope", "2.5", 2.5),
         (Combination(objective=Loss), "steps", "none", None),

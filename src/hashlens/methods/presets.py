@@ -18,7 +18,7 @@ METHODS: Registry[Method] = Registry("method")
 register = METHODS.register
 
 register("hashlens")(HashLens())
-register("hashlens-taxonomy")(HashLens(similarity="confusion", taxonomy_weight=0.2, crowding=3.0))
+register("hashlens-taxonomy")(HashLens(similarity="confusion", taxonomy_weight=0.2))
 register("orthohash")(OrthoHash())
 register("orthoarc")(OrthoHash(margin_kind="arc"))
 register("csq")(CSQ())
