@@ -144,7 +144,7 @@ def test_what_cannot_be_split_is_refused(album: Path, tmp_path: Path) -> None:
     (tmp_path / "there.csv").write_text("path\n")
     for words, says in (
         ((album, tmp_path / "there.csv"), "is there already"),
-        ((album, tmp_path / "list.txt"), r"must end in \.csv"),
+        ((album, tmp_path / "list.txt"), r"name that ends in \.csv"),
         ((album, tmp_path / "list.csv", 1.0), "share of test images is 1.0"),
         ((album, tmp_path / "list.csv", 0.2, -1), "seed is -1"),
         ((tmp_path / "there.csv", tmp_path / "list.csv"), "not a folder"),

@@ -193,7 +193,7 @@ def test_a_pipe_that_takes_the_place_of_an_image_is_unreadable_and_does_not_wait
     for one in (source, as_source([tmp_path / "a" / "1.png"])):
         with pytest.raises(UnreadableImage, match="not a regular file"):
             one.image(0)
-    with pytest.raises(BadInput, match="There is no"):
+    with pytest.raises(BadInput, match="nothing that can be opened"):
         open_source(tmp_path / "a" / "1.png")
 
 

@@ -43,7 +43,9 @@ def test_formats_that_people_have_are_read(kind: str) -> None:
 
 
 def test_a_huge_label_makes_no_list_of_names() -> None:
-    assert FeatureArray("mine", np.ones((2, 3)), np.array([0, 3_000_000_000])).class_names == ("0", "3000000000")
+    with pytest.raises(BadInput, match="has the label 3000000000") as error:
+        FeatureArray("mine", np.ones((2, 3)), np.array([0, 3_000_000_000]))
+    assert is_one_sentence(error)
 
 
 def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:

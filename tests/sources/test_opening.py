@@ -266,8 +266,8 @@ def test_lists_of_class_numbers_are_label_sets(tmp_path: Path, column: str, feat
 @pytest.mark.parametrize(
     ("labels", "names", "wanted"),
     [
-        ([3, 0], ("0", "3"), [["3"], ["0"]]),
-        ([[5, 3], [3]], ("3", "5"), [["3", "5"], ["3"]]),
+        ([3, 0], ("0", "1", "2", "3"), [["3"], ["0"]]),
+        ([[2, 1], [1]], ("0", "1", "2"), [["1", "2"], ["1"]]),
         (["dog", "cat", None, ""], ("cat", "dog"), [["dog"], ["cat"], [], []]),
         ([["dog", "cat"], None, ["cat"]], ("cat", "dog"), [["cat", "dog"], [], ["cat"]]),
         ([["dog", None], ["cat"]], ("cat", "dog"), [["dog"], ["cat"]]),

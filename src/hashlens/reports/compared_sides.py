@@ -125,7 +125,7 @@ class Division:
             train, queries, database = self._by_classes(train, queries, database, seed)
         if not len(queries) or not len(database):
             raise BadInput("Nothing is left to search with, or in.")
-        return Sides(_of_own_classes(train), queries, database)
+        return Sides(train.with_own_classes(), queries, database)
 
     def _by_classes(self, train: Source, queries: Source, database: Source, seed: int) -> tuple[Source, ...]:
         if train.multi_label or queries.multi_label or database.multi_label:
@@ -151,18 +151,6 @@ def _numbered(side: Source, names: tuple[str, ...], label_sets: bool) -> Source:
     none = np.empty((0, len(names)), bool) if side.multi_label else np.empty(0, np.int64)
     _, labels, _ = share_numbering(none, names, side.labels, side.class_names)
     return side.with_labels(as_multi_hot(labels, len(names)) if label_sets else labels, names)
-
-
-def _of_own_classes(train: Source) -> Source:
-    """The same with those classes alone that some item has."""
-    labels, names = train.labels, train.class_names
-    assert labels is not None
-    own = np.flatnonzero(labels.any(0)) if labels.ndim == 2 else np.unique(labels[labels >= 0])
-    if len(own) == len(names):
-        return train
-    places = np.full(len(names) + 1, -1)
-    places[own] = np.arange(len(own))
-    return train.with_labels(labels[:, own] if labels.ndim == 2 else places[labels], [names[one] for one in own])
 
 
 def _drawn(train: Source, per_class: int, seed: int) -> NDArray[np.int64]:

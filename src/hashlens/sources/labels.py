@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from hashlens.errors import BadInput
 
 NO_LABEL = -1
+MOST_CLASSES = 1_000_000  # that are named by their numbers
 SETS = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of one item
 
 Labels = NDArray[np.int64] | NDArray[np.bool_]  # (N,) class numbers, or (N, C) multi-hot
@@ -26,8 +27,7 @@ def number_labels(
         labels: (N,) integers, −1 for none; (N,) whole numbers as floats, NaN for none; (N,) strings or other
             objects, "" or ``None`` for none; or, for label sets, (N, C) of 0 and 1, or N lists of names or of
             integers.
-        class_names: C names for integers or label sets, in their order. Without them the integers that occur are
-            the classes, named by their numbers, and the columns of label sets are numbered from 0 on.
+        class_names: C names for integers or label sets, in their order, or none, which makes names of the numbers.
         where: what holds the labels, for messages.
 
     Returns:
@@ -40,7 +40,7 @@ def number_labels(
         >>> number_labels(["dog", "cat", ""], None, "mine")
         (array([ 1,  0, -1]), ('cat', 'dog'))
         >>> number_labels([0, 2], None, "mine")
-        (array([0, 1]), ('0', '2'))
+        (array([0, 2]), ('0', '1', '2'))
     """
     array = _as_array(labels)
     if array.ndim == 2 and array.dtype.kind in "biufO" and np.isin(array, (0, 1)).all():
@@ -99,22 +99,23 @@ def _plain(labels: NDArray[np.generic]) -> NDArray[np.generic]:
 def number_integers(
     values: NDArray[np.generic], class_names: Sequence[str] | None, where: str
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class numbers from integers, which are places among the names or, without names, stand for themselves.
+    """Class numbers from integers, which are places among the names.
 
     Args:
         values: (N,) integers, −1 for none.
-        class_names: C names, in the order of the numbers, or none, which makes classes of the integers that occur.
+        class_names: C names, in the order of the numbers, or none, which makes names of the numbers up to the
+            largest, so that a number means the same in every source.
         where: the labels come from, for the message.
 
     Returns:
         (N,) int64 class numbers, −1 for none, and the C class names.
 
     Raises:
-        BadInput: an integer is below −1 or beyond the names.
+        BadInput: an integer is below −1 or beyond the names, or a million or more without any.
 
     Example:
-        >>> number_integers(np.array([5, -1, 2]), None, "a.npz")
-        (array([ 1, -1,  0]), ('2', '5'))
+        >>> number_integers(np.array([2, -1]), None, "a.npz")
+        (array([ 2, -1]), ('0', '1', '2'))
         >>> number_integers(np.array([1, -1]), ["cat", "dog"], "a.npz")
         (array([ 1, -1]), ('cat', 'dog'))
     """
@@ -122,11 +123,9 @@ def number_integers(
     if low < NO_LABEL:
         raise BadInput(f"{where} has the label {low}; number classes from 0 up, and give -1 where there is none.")
     if class_names is None:
-        known = values != NO_LABEL
-        present = np.unique(values[known])
-        numbers = np.full(len(values), NO_LABEL, np.int64)
-        numbers[known] = np.searchsorted(present, values[known])
-        return numbers, tuple(map(str, present.tolist()))
+        if high >= MOST_CLASSES:
+            raise BadInput(f"{where} has the label {high}; number classes below {MOST_CLASSES:,}, or give names.")
+        class_names = [str(number) for number in range(high + 1)]
     if high >= len(class_names):
         raise BadInput(f"{where} has labels from {low} to {high}, but names for {len(class_names)} classes.")
     return values.astype(np.int64, copy=False), tuple(map(str, class_names))
@@ -167,8 +166,8 @@ def number_label_sets(
         >>> marks, names = number_label_sets([["sea", "sky"], ["sea"]])
         >>> marks.astype(int).tolist(), names
         ([[1, 1], [1, 0]], ('sea', 'sky'))
-        >>> number_label_sets([[7], [], [2, 7]])[1]
-        ('2', '7')
+        >>> number_label_sets([[2], [], [0, 2]])[1]
+        ('0', '1', '2')
     """
     every = list(chain(*label_sets))
     numbers: NDArray[np.int64] | None

@@ -53,8 +53,7 @@ class Source(ABC):
         name: what the user called it.
         labels: (N,) class numbers, −1 for an item without one, or class names; (N, C) of 0 and 1, or N lists, where
             items have label sets; ``None`` where the source knows no labels at all.
-        class_names: C names, in the order of the class numbers; where none are given, the numbers that occur
-            are the classes and their names.
+        class_names: C names, in the order of the class numbers; the numbers where none are given.
         identity: a name for the whole source, unique on this machine, that stays the same from run to run;
             ``name`` by default.
 
@@ -175,6 +174,19 @@ class Source(ABC):
         labelled.labels, labelled.class_names = number_labels(labels, class_names or None, self.name)
         labelled.check_label_count()
         return labelled
+
+    def with_own_classes(self) -> Source:
+        """The same items, with those classes alone that some item has, numbered anew."""
+        labels, names = self.labels, self.class_names
+        if labels is None:
+            return self
+        own = np.flatnonzero(labels.any(0)) if labels.ndim == 2 else np.unique(labels[labels != NO_LABEL])
+        if len(own) == len(names):
+            return self
+        places = np.full(len(names) + 1, NO_LABEL)
+        places[own] = np.arange(len(own))
+        renumbered = labels[:, own] if labels.ndim == 2 else places[labels]
+        return self.with_labels(renumbered, [names[number] for number in own])
 
     def vectors(self, column: str) -> NDArray[np.float32]:
         """(N, V) from a column of lists, a row of zeros where an item has none.

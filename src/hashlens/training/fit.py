@@ -192,6 +192,8 @@ def fit_with(
     """
     progress = progress or silence
     source = as_source(source)
+    if source.class_names == tuple(map(str, range(len(source.class_names)))):
+        source = source.with_own_classes()  # numbers may leave some out, which nobody has named
     labelled = source.labels is not None or item_vectors is not None
     chosen = get_method(method or default_method(taxonomy is not None, labelled))
     if isinstance(chosen, Projection):
