@@ -42,6 +42,12 @@ def test_codes_stand_beside_chance_signs_and_features(clusters: hl.sources.Featu
     assert {report["confusions"][0]["query"], report["confusions"][0]["result"]} == {"one", "two"}
 
 
+def test_one_item_is_searched_too(clusters: hl.sources.FeatureArray, tmp_path: Path) -> None:
+    model = hl.fit(clusters, bits=16, epochs=1, device="cpu")
+    report = write_report(model, queries=clusters.select(range(9)), database=clusters.select([60]), folder=tmp_path)
+    assert {figures["mAP@all"] for figures in report["baselines"]["figures"].values()} == {3 / 9}
+
+
 def test_numbered_classes_match_though_queries_and_database_lack_some(
     clusters: hl.sources.FeatureArray, tmp_path: Path
 ) -> None:

@@ -157,7 +157,9 @@ def _signs(
     some = unit_length(database[_drawn(random, len(database), PCA_ITEMS)].astype(np.float64))
     mean = some.mean(0)
     length = min(bits, some.shape[1], len(some) - 1)
-    directions = PROJECTIONS["pca-signs"].directions(some - mean, max(1, length), 0).astype(np.float32)
+    directions = np.zeros((some.shape[1], 1), np.float32)  # nothing varies of one item
+    if length:
+        directions = PROJECTIONS["pca-signs"].directions(some - mean, length, 0).astype(np.float32)
     shift = (mean @ directions).astype(np.float32)
     return unit_length(queries) @ directions - shift, unit_length(database) @ directions - shift
 
