@@ -16,7 +16,6 @@ from hashlens.sources.labels import (
     NO_LABEL,
     Labels,
     as_multi_hot,
-    common_names,
     number_classes,
     number_integers,
     number_label_sets,
@@ -120,21 +119,6 @@ def test_label_sets_of_numbers_are_named_by_them_or_by_the_names_given() -> None
     with pytest.raises(BadInput, match="different kinds") as refusal:
         number_label_sets([["cat"], [1]], None, "here")
     assert is_one_sentence(refusal)
-
-
-@pytest.mark.parametrize(
-    ("several", "common"),
-    [
-        ([("1", "2", "10"), ("0", "3")], ("0", "1", "2", "3", "10")),
-        ([("1", "10", "2"), ("0", "3")], ("1", "10", "2", "0", "3")),  # in the order of words, as of folders
-        ([("b", "c"), ("a", "b")], ("b", "c", "a")),
-        ([("2",), ()], ("2",)),
-    ],
-)
-def test_numbers_in_their_order_stay_so_in_a_common_numbering(
-    several: list[tuple[str, ...]], common: tuple[str, ...]
-) -> None:
-    assert common_names(*several) == common
 
 
 def test_a_number_means_the_same_in_every_source_and_classes_that_none_has_can_be_left_out() -> None:

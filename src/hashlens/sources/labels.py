@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -188,17 +188,11 @@ def number_label_sets(
 def common_names(*several: Sequence[str]) -> tuple[str, ...]:
     """The names of the classes of several sources together, each once, in the order of the first that has it.
 
-    Numbers that stand in their order in every source stay in their order, whichever of them a source has.
-
     Example:
-        >>> common_names(["cat", "emu"], ["ant", "cat"]), common_names(["2", "10"], ["1", "2"])
-        (('cat', 'emu', 'ant'), ('1', '2', '10'))
+        >>> common_names(["cat", "emu"], ["ant", "cat"])
+        ('cat', 'emu', 'ant')
     """
-    names = tuple(dict.fromkeys(chain(*several)))
-    if not all(name.isdecimal() for name in names):
-        return names
-    in_order = all(int(one) <= int(other) for part in several for one, other in pairwise(part))
-    return tuple(sorted(names, key=int)) if in_order else names
+    return tuple(dict.fromkeys(chain(*several)))
 
 
 def share_numbering(
