@@ -18,7 +18,7 @@ import hashlens as hl
 from hashlens import progress_bar
 from hashlens.backbones import DEFAULT_BACKBONE, load_backbone
 from hashlens.reports.compared_sides import Division, OnceComputed
-from hashlens.reports.rescoring import rescored_scores
+from hashlens.reports.rescoring import rescored_scores, shown_items
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 CASES = (("hashlens", 16), ("hashlens", 64), ("itq", 64), ("itq", 256))
@@ -50,7 +50,7 @@ def compare(
         asked, searched = encoder.all(queries), encoder.all(database)
     plain = hl.evaluate(asked.codes, queries.labels, searched.codes, database.labels, at=(10,), bits=bits)
     index = hl.HammingIndex.build(searched.codes, bits)
-    rescored = rescored_scores(asked, queries.labels, searched, database.labels, index)
+    rescored = rescored_scores(shown_items(asked, searched, index), queries.labels, database.labels)
     figures = [
         score
         for name in ("precision@10", "mAP@10")
