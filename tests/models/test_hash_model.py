@@ -418,7 +418,7 @@ def test_no_features_have_no_codes() -> None:
     [
         pytest.param(np.zeros((4, DIMENSION + 1)), "13", id="features too long"),
         pytest.param(np.zeros((4, DIMENSION - 1)), "11", id="features too short"),
-        pytest.param(np.full((4, DIMENSION), np.nan), "finite", id="NaN"),
+        pytest.param(np.full((4, DIMENSION), np.nan), "NaN", id="NaN"),
         pytest.param(np.zeros((2, 3, DIMENSION)), "features", id="three dimensions"),
         pytest.param(np.zeros((2, 8, 8, 3), np.uint8), "images", id="pixels"),
         pytest.param(pictures(2), "images", id="pictures"),

@@ -22,8 +22,8 @@ class _Kernel:
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function)
 
-    def __call__(self, *arguments: Any) -> Any:
-        return self._compiled(*arguments)
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self._compiled(*arguments, **named)
 
     @cached_property
     def _compiled(self) -> Any:

@@ -60,7 +60,7 @@ def write_instances(
         ...     truth = Path(folder, "gnd.json")
         ...     _ = truth.write_text(json.dumps([{"easy": [0], "hard": [1], "junk": []}]))
         ...     sides = {"queries": source.select([0]), "database": source}
-        ...     report = write_instances(model, **sides, ground_truth=truth, folder=folder)
+        ...     report = write_instances(model, **sides, ground_truth=truth, folder=Path(folder, "report"))
         >>> report["features"]["mAP/easy"], list(report.figures)[:2]
         (1.0, ['mAP/easy', 'mP@1/easy'])
     """
