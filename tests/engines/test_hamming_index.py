@@ -205,6 +205,18 @@ def test_no_queries() -> None:
 
 
 @pytest.mark.usefixtures("searching")
+def test_codes_that_were_added_one_after_the_other() -> None:
+    parts = [collapsed_signs(count, 64, 20, seed) for seed, count in enumerate((70, 3, 200, 9))]
+    index = HammingIndex.build(parts[0])
+    for part in parts[1:]:
+        index.add(part)
+    queries = random_signs(5, 64, 9)
+    distances = all_distances(queries, np.concatenate(parts))
+    for k in (1, 2, 50, 282, 300):
+        check_search(index, queries, distances, k)
+
+
+@pytest.mark.usefixtures("searching")
 @pytest.mark.parametrize("bits", [13, 64, 256])
 def test_some_codes_alone(bits: int) -> None:
     database = collapsed_signs(300, bits, 40)

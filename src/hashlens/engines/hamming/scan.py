@@ -145,7 +145,14 @@ def merge(distances: NDArray[np.int32], numbers: NDArray[np.int64], found: NDArr
     if len(distances) == 1 and distances.shape[2] == k:
         return distances[0], numbers[0]
     merged = np.empty((distances.shape[1], k), np.int32), np.empty((distances.shape[1], k), np.int64)
-    _merge(distances, numbers, found, *merged)
+    if kernels.loaded():
+        _merge(distances, numbers, found, *merged)
+        return merged
+    for q in range(distances.shape[1]):
+        filled = np.arange(distances.shape[2]) < found[:, q, None]
+        near, at = distances[:, q][filled], numbers[:, q][filled]
+        first = np.lexsort((at, near))[:k]
+        merged[0][q], merged[1][q] = near[first], at[first]
     return merged
 
 
