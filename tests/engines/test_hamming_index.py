@@ -68,6 +68,20 @@ def depths_around_ties(distances: NDArray[np.int64]) -> list[int]:
 def searching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to search: by kernels, and by NumPy as long as numba is not loaded."""
     monkeypatch.setattr(kernels, "loaded", lambda: request.param)
+    monkeypatch.setattr(scan, "_cold_bytes_left", 1 << 40)
+
+
+def test_who_asks_on_is_answered_by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    database, queries = random_signs(100, 64), random_signs(2, 64, 1)
+    index, distances = HammingIndex.build(database), all_distances(queries, database)
+    ranked: list[int] = []
+    by_numpy = scan._rankings
+    monkeypatch.setattr(kernels, "loaded", lambda: False)
+    monkeypatch.setattr(scan, "_rankings", lambda *given: ranked.append(1) or by_numpy(*given))
+    monkeypatch.setattr(scan, "_cold_bytes_left", 5 * 2 * 128 * 8)  # of 100 codes in two tiles, for two queries
+    for _ in range(9):
+        check_search(index, queries, distances, 7)
+    assert len(ranked) == 5
 
 
 @pytest.mark.usefixtures("searching")

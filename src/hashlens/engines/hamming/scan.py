@@ -22,6 +22,7 @@ SMALLEST_SLICE = 1 << 21  # bytes of codes; a thread is not worth waking for few
 FEW_TILES = 64  # for each neighbour, in a slice of the codes that many queries share
 SLICES_PER_THREAD = 2  # so that a thread that was held up leaves work to others
 COLD_BYTES = 1 << 26  # of codes that NumPy compares, for all queries, in the time that numba takes to be loaded
+_cold_bytes_left = COLD_BYTES
 SLACK = 2048  # candidates beyond k before those that cannot win are dropped
 CANDIDATE_BYTES = 1 << 27  # that the candidates of one task may take
 
@@ -43,8 +44,8 @@ def nearest(
         distances (Q, k) int32 and positions (Q, k) int64, sorted by distance, then position.
     """
     asked = len(queries)
-    if numpy_is_ready_first(tiles, asked):
-        ranked = list(rankings(tiles, count, queries, masks))
+    if _by_numpy(tiles, asked):
+        ranked = list(_rankings(tiles, count, queries, masks))
         return (
             np.array([nearby[:k] for nearby, _ in ranked], np.int32).reshape(asked, k),
             np.array([at[:k] for _, at in ranked], np.int64).reshape(asked, k),
@@ -85,8 +86,8 @@ def within(
     Returns:
         Two lists with one array per query: distances (int32) and positions (int64).
     """
-    if numpy_is_ready_first(tiles, len(queries)):
-        ranked = list(rankings(tiles, count, queries, masks))
+    if _by_numpy(tiles, len(queries)):
+        ranked = list(_rankings(tiles, count, queries, masks))
         ends = [int(np.searchsorted(nearby, radius, side="right")) for nearby, _ in ranked]
         return (
             [nearby[:end] for (nearby, _), end in zip(ranked, ends, strict=True)],
@@ -112,12 +113,19 @@ def within(
     return distances, positions
 
 
-def numpy_is_ready_first(tiles: NDArray[Any], asked: int) -> bool:
-    """Whether NumPy has answered before numba is loaded: then a program that asks once need not wait for it."""
-    return not kernels.loaded() and asked * tiles.nbytes <= COLD_BYTES
+def _by_numpy(tiles: NDArray[Any], asked: int) -> bool:
+    """Whether NumPy is to answer, so that a program that asks once need not wait for numba.
+
+    A program that asks on and on, such as a service, soon has used up what that is good for, and loads numba.
+    """
+    global _cold_bytes_left
+    if kernels.loaded():
+        return False
+    _cold_bytes_left -= asked * tiles.nbytes
+    return _cold_bytes_left >= 0
 
 
-def rankings(
+def _rankings(
     tiles: NDArray[Any], count: int, queries: NDArray[Any], masks: NDArray[np.uint64]
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
     """All distances to each query and the positions that they are at, sorted by both, by NumPy."""
