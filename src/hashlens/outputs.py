@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hashlens.errors import BadInput
 
@@ -59,6 +61,20 @@ def check_folder(path: Path, what: str, ours: Callable[[Path], bool], may_hold: 
         return
     if any(not one.name.startswith(".") and one.name not in may_hold for one in path.iterdir()):
         raise BadInput(f"{path} holds something else than {what}; choose a new folder.")
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, by which we know what we wrote; an empty one where there is none.
+
+    Example:
+        >>> object_in(Path("nowhere.json"))
+        {}
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def contains(path: Path, mark: bytes) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlens.codes.packing import check_bits
-from hashlens.engines.engine import Found, Ragged, SearchEngine, engine_named_by, open_engine
+from hashlens.engines.engine import ENGINES, Found, Ragged, SearchEngine, engine_named_by
 from hashlens.errors import BadInput
 
 FORMAT, VERSION = "hashlens-codes", 1
@@ -221,7 +221,7 @@ def opened_table(address: str | os.PathLike[str], bits: int | None = None) -> Ta
     name, rest = engine_named_by(address)
     if name == "hamming" and bits is not None and not Path(rest).is_dir():
         raise BadInput(f"{address} is no kind of table that can be written; {known}")
-    engine = open_engine(address, None if name == "hamming" else bits)  # or an index would be made in a folder
+    engine = ENGINES[name](rest, None if name == "hamming" else bits)  # or an index would be made in a folder
     if not isinstance(engine, Table):
         raise BadInput(f"{address} keeps codes alone, without paths and labels; {known}")
     return engine

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from hashlens.errors import BadInput
 from hashlens.models.hash_model import CONFIG_FILE, FORMAT
-from hashlens.outputs import check_folder
+from hashlens.outputs import check_folder, object_in
 
 CHECKPOINTS_FOLDER = "checkpoints"  # of a training that was interrupted
 
@@ -28,8 +27,4 @@ def check_output(folder: Path, overwrite: bool) -> None:
 
 def _holds_model(folder: Path) -> bool:
     """Whether there is a model, which may be damaged or of a version that we do not know."""
-    try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(config, dict) and config.get("format") == FORMAT
+    return object_in(folder / CONFIG_FILE).get("format") == FORMAT

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from hashlens.files import replacing, write_json
 from hashlens.metrics import Report
 from hashlens.metrics.report import METRICS_FILE, QUERIES_FILE
-from hashlens.outputs import check_folder
+from hashlens.outputs import check_folder, object_in
 
 FIGURES_FILE = "metrics.csv"
 
@@ -26,11 +25,7 @@ def check_report_folder(folder: Path) -> None:
 
 
 def _holds_report(folder: Path) -> bool:
-    try:
-        content = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and {"model", "sources", "notes"} <= set(content)  # in reports of every kind
+    return {"model", "sources", "notes"} <= set(object_in(folder / METRICS_FILE))  # in reports of every kind
 
 
 def write_figures(report: Report, folder: Path) -> None:

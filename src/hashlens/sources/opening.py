@@ -153,9 +153,9 @@ def _features(items: Any) -> NDArray[Any]:
         batches = (check_features(batch, f"batch {number}") for number, batch in enumerate(items))
         return np.concatenate(list(batches))
     array = as_array(items)
-    return (
-        np.asarray(array.tolist()) if array.dtype == object else array
-    )  # arrays in an array, as data frames have them
+    if array.dtype == object:  # arrays in an array, as data frames have them
+        return np.asarray(array.tolist())
+    return array
 
 
 def _why_not(text: str) -> str:
