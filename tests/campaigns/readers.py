@@ -232,7 +232,7 @@ def read_features() -> Any:
 def tiny_backbone() -> Backbone:
     torch.manual_seed(0)
     network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 5))
-    return Backbone("tiny", network, Preprocessing(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), dimension=5).eval()
+    return Backbone("tiny", network, Preprocessing(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), 5).eval()
 
 
 WRITE_ONNX = onnx_runtime.write_onnx

@@ -46,6 +46,7 @@ def value(method: Any, name: str) -> Any:
         ("shc", "min_distance", "none", None),
         ("shc", "similarity", "class-means", "class-means"),
         ("hashlens", "mixing", "1", 1.0),
+        ("hashlens", "stages", "false", False),
         ("shrewd", "classification_weight", "0", 0.0),
         (Combination(objective=Loss), "slope", "2.5", 2.5),
         (Combination(objective=Loss), "steps", "none", None),

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from hashlens.backbones.stages import features_with_stages, has_stages
 from hashlens.errors import BadInput
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
@@ -114,26 +115,40 @@ class Backbone(nn.Module):
     Attributes:
         name: architecture, as a user writes it.
         preprocessing: what is done to images before.
+        last_dimension: length of what the network gives.
+        stages: whether features hold, behind that, what its earlier stages give too, see
+            :func:`hashlens.backbones.stages.features_with_stages`.
         dimension: D, length of a feature.
 
     Example:
         >>> mean_colour = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        >>> backbone = Backbone("mean colour", mean_colour, Preprocessing(32, (0, 0, 0), (1, 1, 1)), dimension=3)
+        >>> backbone = Backbone("mean colour", mean_colour, Preprocessing(32, (0, 0, 0), (1, 1, 1)), 3)
         >>> backbone(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8))
         tensor([[1., 1., 1.]])
     """
 
-    def __init__(self, name: str, network: nn.Module, preprocessing: Preprocessing, dimension: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        preprocessing: Preprocessing,
+        last_dimension: int,
+        stages: bool = False,
+    ) -> None:
         super().__init__()
         self.name = name
         self.preprocessing = preprocessing
-        self.dimension = dimension
+        self.stages = stages
         self.network = network.to(memory_format=torch.channels_last)
+        self.last_dimension = self.dimension = last_dimension
+        if stages:
+            self.dimension = _dimension(network, preprocessing.image_size, stages)
         self._fingerprint: tuple[object, str] | None = None
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) uint8 → (B, D) float."""
-        return self.network(self.preprocessing.normalize(pixels))
+        normalized = self.preprocessing.normalize(pixels)
+        return features_with_stages(self.network, normalized) if self.stages else self.network(normalized)
 
     def takes(self, image_size: int) -> bool:
         """Whether the network can also be given squares of another size, which most transformers cannot.
@@ -143,7 +158,7 @@ class Backbone(nn.Module):
             True
         """
         try:
-            return _dimension(self.network, image_size) == self.dimension
+            return _dimension(self.network, image_size) == self.last_dimension
         except (RuntimeError, AssertionError):  # a transformer asserts its size
             return False
 
@@ -155,6 +170,8 @@ class Backbone(nn.Module):
             told = f"{_architecture(self.name)} {self.preprocessing!r}"
             if self.preprocessing.shorter_side is not None:
                 told += f" {self.preprocessing.shorter_side}"
+            if self.stages:
+                told += " stages"
             digest = hashlib.sha256(told.encode())
             for name, tensor in self.network.state_dict().items():
                 digest.update(name.encode())
@@ -164,7 +181,7 @@ class Backbone(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """What :meth:`from_config` needs to rebuild it, but for the weights."""
-        return {"name": self.name, "preprocessing": asdict(self.preprocessing)}
+        return {"name": self.name, "preprocessing": asdict(self.preprocessing), "stages": self.stages}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Backbone:
@@ -178,13 +195,15 @@ class Backbone(nn.Module):
             given["image_size"], tuple(given["mean"]), tuple(given["std"]), given.get("shorter_side")
         )
         network = _create(config["name"], preprocessing.image_size)
-        return cls(config["name"], network, preprocessing, _dimension(network, preprocessing.image_size))
+        dimension = _dimension(network, preprocessing.image_size)
+        return cls(config["name"], network, preprocessing, dimension, config.get("stages", False))
 
 
 def load_backbone(
     name: str = DEFAULT_BACKBONE,
     weights: str | os.PathLike[str] | None = None,
     image_size: int | None = None,
+    stages: bool = False,
 ) -> Backbone:
     """A pretrained backbone, in evaluation mode.
 
@@ -196,6 +215,8 @@ def load_backbone(
             dictionary (read without unpickling code). A classifier in it is left out.
         image_size: side of the square input in pixels; by default the one that the weights were trained for, such
             as 224.
+        stages: whether features hold what earlier stages give too, of networks that have such, see
+            :func:`hashlens.backbones.stages.has_stages`.
 
     Raises:
         BadInput: an unknown name, a missing or unfitting file of weights, weights that cannot be had, or images
@@ -205,6 +226,8 @@ def load_backbone(
         >>> backbone = load_backbone("efficientnet_lite0", image_size=32)
         >>> backbone(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape
         torch.Size([1, 1280])
+        >>> load_backbone("efficientnet_lite0", image_size=32, stages=True).dimension
+        1984
     """
     if image_size is None:
         image_size = native_image_size(name)
@@ -224,7 +247,7 @@ def load_backbone(
         dimension = _dimension(network, image_size)
     except RuntimeError as error:  # such as a pooling that has no pixels left
         raise BadInput(f"{name} cannot take images of {image_size} pixels ({_reason(error)}).") from None
-    return Backbone(name, network, preprocessing, dimension).eval()
+    return Backbone(name, network, preprocessing, dimension, stages and has_stages(network)).eval()
 
 
 def weights_version(network: nn.Module) -> object:
@@ -388,10 +411,11 @@ def _load_into(network: nn.Module, weights: Mapping[str, Tensor], where: str, na
     network.load_state_dict(fitting, strict=False)
 
 
-def _dimension(network: nn.Module, image_size: int) -> int:
+def _dimension(network: nn.Module, image_size: int, stages: bool = False) -> int:
     training = network.training
     network.eval()
     with torch.inference_mode():
-        dimension = network(torch.zeros(1, 3, image_size, image_size)).shape[1]
+        pixels = torch.zeros(1, 3, image_size, image_size)
+        features = features_with_stages(network, pixels) if stages else network(pixels)
     network.train(training)
-    return int(dimension)
+    return int(features.shape[1])

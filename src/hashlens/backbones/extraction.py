@@ -118,7 +118,7 @@ class FeatureExtractor:
         >>> from torch import nn
         >>> from hashlens.backbones import Preprocessing
         >>> mean_colour = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        >>> backbone = Backbone("mean colour", mean_colour, Preprocessing(32, (0, 0, 0), (1, 1, 1)), dimension=3)
+        >>> backbone = Backbone("mean colour", mean_colour, Preprocessing(32, (0, 0, 0), (1, 1, 1)), 3)
         >>> pictures = hl.sources.as_source(np.full((4, 48, 64, 3), 255, np.uint8))
         >>> with FeatureExtractor(backbone, cached=False) as extractor:
         ...     extractor.extract(pictures).values[0]

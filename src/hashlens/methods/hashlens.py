@@ -17,6 +17,8 @@ class HashLens(OrthoHash):
     """Semantic centres, as in SHC, and the loss of OrthoHash with a larger margin, which parts classes better.
 
     Attributes:
+        stages: whether it learns from what earlier stages of a frozen backbone give too, see
+            :class:`hashlens.methods.TrainingSettings`. Published systems take what the last layer gives.
         mixing: of features, see :class:`hashlens.methods.TrainingSettings`, where the backbone is frozen; 1, with a
             feature dropout of 0.35, serves classes that no training image shows, and costs the others little.
 
@@ -28,6 +30,7 @@ class HashLens(OrthoHash):
     centres: str | ArrayLike | None = SEMANTIC
     similarity: str | ArrayLike = "class-means"
     margin: float = 0.5
+    stages: bool = True
     mixing: float = 0.0
 
     def settings(self, finetune: bool, paper: bool) -> TrainingSettings:
@@ -36,4 +39,4 @@ class HashLens(OrthoHash):
                 "No paper says how to train HashLens, which combines parts of several; train without it."
             )
         settings = super().settings(finetune, paper)
-        return settings if finetune else replace(settings, mixing=self.mixing)
+        return settings if finetune else replace(settings, stages=self.stages, mixing=self.mixing)

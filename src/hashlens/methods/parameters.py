@@ -88,8 +88,8 @@ def _value(name: str, text: str, hint: Any) -> Any:
         return text
     if str in kinds:  # or an array, which a program gives as such
         return read_array(text, name) if text.endswith(".npy") else text
-    if bool in kinds and text in ("true", "false"):
-        return text == "true"
+    if bool in kinds and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     for kind in (int, float):
         if kind in kinds:
             try:

@@ -35,6 +35,8 @@ class TrainingSettings:
         training_size: side of the images that are trained on, end to end, relative to those that are encoded. What
             is cut out shows things larger than a whole picture does (Touvron et al., "Fixing the train-test
             resolution discrepancy", NeurIPS 2019), so smaller is faster and no worse.
+        stages: whether a frozen backbone tells, beside its feature, what its earlier stages gave, where it is one
+            whose stages we know, see :func:`hashlens.backbones.stages.features_with_stages`.
         feature_dropout: share of features set to zero at random.
         hidden_layers: units of the layers between features and hash layer; the papers have none.
         hidden_dropout: share of their outputs set to zero at random.
@@ -69,6 +71,7 @@ class TrainingSettings:
     layer_decay: float = 1.0
     warm_start: bool = False
     training_size: float = 1.0
+    stages: bool = False
     feature_dropout: float = 0.0
     hidden_layers: tuple[int, ...] = ()
     hidden_dropout: float = 0.0

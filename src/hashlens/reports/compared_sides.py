@@ -204,6 +204,7 @@ class OnceComputed:
             origins[id(origin)] = origin
             needed.setdefault(id(origin), []).append(items)
         self._origins = origins  # kept, so that no other source takes the place of one in memory
+        self._last = backbone.last_dimension if backbone else None
         self._values: dict[int, NDArray[np.float32]] = {}
         self._rows: dict[int, NDArray[np.int64]] = {}
         for key, origin in origins.items():
@@ -214,15 +215,21 @@ class OnceComputed:
             self._rows[key] = np.full(len(origin), -1)
             self._rows[key][items[found.items]] = np.arange(len(found.items))
 
-    def of(self, sides: Sides) -> Sides:
-        """The same sides as features; what could not be read is left out."""
-        train, database = self._features(sides.train), self._features(sides.database)
-        queries = database if sides.queries is sides.database else self._features(sides.queries)
+    def of(self, sides: Sides, stages: bool = False) -> Sides:
+        """The same sides as features; what could not be read is left out.
+
+        Args:
+            stages: with what stages of the backbone gave, if it tells that.
+        """
+        last = None if stages else self._last
+        train, database = self._features(sides.train, last), self._features(sides.database, last)
+        queries = database if sides.queries is sides.database else self._features(sides.queries, last)
         return replace(sides, train=train, queries=queries, database=database)
 
-    def _features(self, side: Source) -> FeatureArray:
+    def _features(self, side: Source, last: int | None) -> FeatureArray:
         origin, items = side.origin
         rows = self._rows[id(origin)][items]
         read = rows >= 0
         assert side.labels is not None
-        return FeatureArray(side.name, self._values[id(origin)][rows[read]], side.labels[read], side.class_names)
+        values = self._values[id(origin)][rows[read], :last]
+        return FeatureArray(side.name, values, side.labels[read], side.class_names)

@@ -287,12 +287,12 @@ class _Work:
         self._depths, self._leave_one_out, self._distance = depths, leave_one_out, distance
         self._options, self._progress = options, progress
         self._features: OnceComputed | None = None
-        self._ready: tuple[int, Sides] | None = None
+        self._ready: tuple[tuple[int, bool], Sides] | None = None
 
     def run(self, job: _Job, data: str) -> Run:
         """Train and evaluate."""
         method = self._methods[job.label]
-        sides = self._as_features(job.seed)
+        sides = self._as_features(job.seed, self._takes_stages(method))
         seconds = 0.0
         if method is None:
             report = self._rank(sides)
@@ -373,18 +373,22 @@ class _Work:
             bits if distance == "hamming" else None, self._leave_one_out, distance,
         )  # fmt: skip
 
-    def _as_features(self, seed: int) -> Sides:
-        """The sides of a seed, with features for images; those of one seed are held at a time."""
-        if self._ready is None or self._ready[0] != seed:
+    def _as_features(self, seed: int, stages: bool) -> Sides:
+        """The sides of a seed, with features for images; those that were asked for last are held."""
+        if self._ready is None or self._ready[0] != (seed, stages):
             if self._features is None:
                 backbone = None
                 if next(iter(self._sides.values())).train.feature_dimension is None:
-                    given = self._options
-                    backbone = load_backbone(given.backbone, given.weights, given.image_size)
+                    given, any_stages = self._options, any(map(self._takes_stages, self._methods.values()))
+                    backbone = load_backbone(given.backbone, given.weights, given.image_size, any_stages)
                 sides = list(self._sides.values())
                 self._features = OnceComputed(sides, backbone, self._options.device, self._progress)
-            self._ready = seed, self._features.of(self._sides[seed])
+            self._ready = (seed, stages), self._features.of(self._sides[seed], stages)
         return self._ready[1]
+
+    def _takes_stages(self, method: Method | Projection | None) -> bool:
+        options = self._options
+        return isinstance(method, Method) and method.settings(bool(options.finetune), options.paper).stages
 
     def _sees_images(self, method: Method | Projection) -> bool:
         """Whether one feature of each image will not do."""

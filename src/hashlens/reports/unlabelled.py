@@ -38,9 +38,8 @@ def write_neighbours(
         if encoded.features is not None:
             return encoded.features
         chosen = source.select(encoded.items)
-        return extract_features(
-            chosen, model.backbone, encoding_device(device), not model.finetuned, progress
-        ).values
+        extracted = extract_features(chosen, model.backbone, encoding_device(device), not model.finetuned, progress)
+        return extracted.values[:, : model.backbone.last_dimension if model.backbone else None]
 
     depths = [len(database[1].items) if k is None else k for k in at or DEPTHS]
     found = neighbour_recall(

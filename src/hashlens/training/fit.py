@@ -220,7 +220,7 @@ def fit_with(
 
     if finetune and settings.augmentation == "by-data":
         settings = replace(settings, augmentation=augmentation_for(source, targets.values.ndim == 2))
-    items = _items(source, targets, options, settings if finetune else None, chosen, progress)
+    items = _items(source, targets, options, settings, finetune, chosen, progress)
     log.info(
         "%d images %sto train on, %s held out",
         len(items.training), f"of {classes} classes " if classes else "", len(items.held_out) or "none",
@@ -332,7 +332,8 @@ def _items(
     source: Source,
     targets: Targets,
     options: FitOptions,
-    end_to_end: TrainingSettings | None,
+    settings: TrainingSettings,
+    finetune: bool,
     method: Method,
     progress: Progress,
 ) -> TrainingItems:
@@ -340,11 +341,11 @@ def _items(
     most = LARGEST_BY_DISTANCE if targets.values.ndim == 2 and not method.needs_classes else LARGEST_HELD_OUT
     if source.feature_dimension is not None:
         return frozen_items(source, targets, None, device, options, most, progress)
-    backbone = load_backbone(options.backbone, options.weights, options.image_size)
-    if end_to_end is not None:
-        if options.paper and end_to_end.augmentation in CROPPED:
+    backbone = load_backbone(options.backbone, options.weights, options.image_size, settings.stages)
+    if finetune:
+        if options.paper and settings.augmentation in CROPPED:
             backbone.preprocessing = backbone.preprocessing.of_wider()
-        return image_items(source, targets, backbone, device, options, end_to_end, most, progress)
+        return image_items(source, targets, backbone, device, options, settings, most, progress)
     return frozen_items(source, targets, backbone, device, options, most, progress)
 
 

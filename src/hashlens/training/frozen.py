@@ -83,7 +83,8 @@ def frozen_items(
     features = _extracted(fabric, chosen, backbone, options, progress)
     tell_skipped(features.skipped)
     items = usable[features.items]
-    division = divide(source, targets, items, lambda: features.values, options, most_held_out)
+    last = backbone.last_dimension if backbone else None
+    division = divide(source, targets, items, lambda: features.values[:, :last], options, most_held_out)
     whole = len(division.kept) == len(items)
     values = features.values if whole else features.values[division.kept]  # no copy of what may be gigabytes
     return FrozenItems(
