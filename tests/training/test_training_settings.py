@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 import hashlens as hl
-from hashlens.backbones import Backbone, load_backbone
+from hashlens.backbones import Backbone, Preprocessing, load_backbone
 from hashlens.methods import Combination, Recipe, TrainingSettings
 from hashlens.models import HASH_LAYERS, HashNetwork, HiddenLayers
 from hashlens.objectives import CosineSoftmax
 from hashlens.sources import FeatureArray, Source
+from hashlens.training import loop
 from hashlens.training.datasets import ShuffleByEpoch
 from hashlens.training.end_to_end import ImageItems, image_items
 from hashlens.training.loop import LEAST_OF_LAYER, NetworkLoss, optimizer_for
@@ -91,6 +92,32 @@ def test_features_that_are_mixed_in_training_are_encoded_as_they_are() -> None:
     model = hl.fit(FeatureArray("mine", x, np.arange(80) % 4), by(epochs=20, mixing=1.0), 16, validation=0)
     codes = model.encode(x)
     assert len(np.unique(codes, axis=0)) == 4
+
+
+# Parts of a batch
+
+
+def test_a_backbone_sees_a_batch_in_parts_and_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 4, 8, stride=8), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    backbone = Backbone("small", nn.Sequential(*layers), Preprocessing(16, (0.5,) * 3, (0.2,) * 3), 4)
+    network = HashNetwork(backbone, HiddenLayers(4, ()), HASH_LAYERS["batch-norm"](4, 8))
+    seen: list[int] = []
+    backbone.register_forward_hook(lambda module, given, output: seen.append(len(output)))
+    loss = NetworkLoss(network, CosineSoftmax(CODEBOOK), processors(torch.device("cpu")))
+    pixels, labels = torch.randint(0, 256, (10, 3, 16, 16), dtype=torch.uint8), torch.arange(10) % 3
+    found = []
+    for at_once in (10, 4):
+        monkeypatch.setattr(loop, "PIXELS_AT_ONCE", at_once * 16 * 16)
+        network.train()
+        backbone.eval()  # as in training
+        network.zero_grad()
+        value = loss(pixels, labels)
+        value.backward()
+        found.append([value.detach(), *(one.grad for one in network.parameters())])
+    assert seen == [10, 4, 4, 2]
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(parts, whole)
 
 
 # Rates by layer

@@ -28,9 +28,9 @@ def features_with_stages(network: Any, pixels: Tensor) -> Tensor:
 
     What tells classes apart that the network was not pretrained for is partly lost in its last layers; a layer that
     is trained on the outputs of earlier ones too finds it (Evci et al., "Head2Toe: Utilizing Intermediate
-    Representations for Better Transfer Learning", ICML 2022). The mean outputs are scaled to one length, so that all
-    four together are as long as the last layer's feature and neither drowns the other. Head2Toe takes every layer,
-    scales them to length 1 and then selects; that would be ten times as many numbers.
+    Representations for Better Transfer Learning", ICML 2022). The mean outputs are scaled to one length, such that
+    all four together are as long as the last layer's feature, and neither drowns the other. Head2Toe takes every
+    layer, scales them to length 1 and then selects; that would be ten times as many numbers.
 
     Args:
         network: one that :func:`has_stages`, without classifier.

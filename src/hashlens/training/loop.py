@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hashlens")
 
 BATCH_NORM_MOMENTUM = 0.1
+PIXELS_AT_ONCE = 400_000  # in one pass of a backbone on a CPU, whose caches hold no activations of more
 LEAST_OF_LAYER = 0.125  # rate of a layer of the backbone relative to the last one's, below which it is frozen
 REMEMBERED = 0.01  # share of the initial statistics of batch norm that is left after an epoch, at most
 
@@ -82,7 +84,7 @@ class NetworkLoss(nn.Module):
         self._fabric = fabric
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        features = self.network.features_of(inputs)
+        features = torch.cat([self.network.features_of(part) for part in self._parts(inputs)])
         whole, all_targets = of_all(self._fabric, features), of_all(self._fabric, targets)
         if not self.mixing:
             return self.objective(self.network.codes_of(whole), all_targets)
@@ -92,6 +94,12 @@ class NetworkLoss(nn.Module):
         codes = self.network.codes_of(share * whole + (1 - share) * whole[partners])
         own, other = self.objective(codes, all_targets), self.objective(codes, all_targets[partners])
         return share * own + (1 - share) * other
+
+    def _parts(self, inputs: Tensor) -> Sequence[Tensor]:
+        """What the backbone sees at once, which makes no difference but in speed: it keeps its statistics."""
+        if self.network.backbone is None or inputs.device.type != "cpu":
+            return [inputs]
+        return inputs.split(max(1, PIXELS_AT_ONCE // inputs[0, 0].numel()))
 
 
 def train(
