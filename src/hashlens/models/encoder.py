@@ -140,12 +140,6 @@ class Encoder:
     def bits(self) -> int:
         return self._network.hash_layer.linear.out_features
 
-    @property
-    def last_dimension(self) -> int:
-        """Length of a feature of the backbone's last layer, or of one that is given."""
-        backbone = self._network.backbone
-        return backbone.last_dimension if backbone else self._network.hidden_layers.in_features
-
     def __call__(self, items: Any) -> NDArray[np.uint8]:
         """Binary codes.
 
@@ -174,7 +168,7 @@ class Encoder:
         """
         source = as_source(items)
         nothing = np.empty((0, self.bits), np.float32)
-        no_features = np.empty((0, self.last_dimension), np.float32)
+        no_features = np.empty((0, self._network.last_dimension), np.float32)
         found = [Encoded(np.empty(0, np.int64), nothing, pack(nothing), as_details(nothing), [], [])]
         if features:
             found[0] = replace(found[0], features=no_features)
@@ -215,7 +209,7 @@ class Encoder:
                     continuous = codes_of_views.unflatten(0, features.shape[:2]).mean(1).cpu().numpy()
             threshold = self._network.hash_layer.threshold
             codes, details = pack(continuous, threshold), as_details(continuous, threshold)
-            values = batch.values[:, : self.last_dimension] if len(batch.items) else None
+            values = batch.values[:, : self._network.last_dimension] if len(batch.items) else None
             yield Encoded(batch.items, continuous, codes, details, batch.digests, batch.skipped, values)
 
     def projections(self, items: Any) -> Iterator[NDArray[np.float64]]:

@@ -200,6 +200,11 @@ class HashNetwork(nn.Module):
         self.hidden_layers = hidden_layers
         self.hash_layer = hash_layer
 
+    @property
+    def last_dimension(self) -> int:
+        """Length of a feature of the backbone's last layer, or of one that is given."""
+        return self.backbone.last_dimension if self.backbone else self.hidden_layers.in_features
+
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) uint8 → (B, K); (B, D) features where there is no backbone."""
         if self.backbone is None:

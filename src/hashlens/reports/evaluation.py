@@ -107,7 +107,7 @@ def write_report(
     relations = None if taxonomy is None else open_relations(taxonomy, classes)  # fails before images are read
     if leave_one_out and searched.labels is None:
         raise BadInput(f"{searched.name} has no labels; give queries that are not in it, to compare with features.")
-    compared = 4 * model.feature_dimension * len(searched) <= FEATURE_BYTES
+    compared = 4 * model.network.last_dimension * len(searched) <= FEATURE_BYTES
     with model.encoder(device, progress=progress) as encoder:
         encoded_database = encoder.all(searched, "Encoding the database", features=compared)
         encoded_queries = encoded_database

@@ -69,7 +69,7 @@ def write_instances(
     truth = read_ground_truth(ground_truth)
     asked = _in_order(as_source(queries), truth.query_names, len(truth))
     searched = _in_order(as_source(database), truth.database_names)
-    compared = 4 * model.feature_dimension * len(searched) <= FEATURE_BYTES
+    compared = 4 * model.network.last_dimension * len(searched) <= FEATURE_BYTES
     with model.encoder(device, progress=progress) as encoder:
         sides = [_encoded(encoder, asked, "Encoding queries", compared)]
         sides.append(_encoded(encoder, searched, "Encoding the database", compared))

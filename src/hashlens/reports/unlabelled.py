@@ -39,7 +39,7 @@ def write_neighbours(
             return encoded.features
         chosen = source.select(encoded.items)
         extracted = extract_features(chosen, model.backbone, encoding_device(device), not model.finetuned, progress)
-        return extracted.values[:, : model.backbone.last_dimension if model.backbone else None]
+        return extracted.values[:, : model.network.last_dimension]
 
     depths = [len(database[1].items) if k is None else k for k in at or DEPTHS]
     found = neighbour_recall(
