@@ -49,6 +49,7 @@ from hashlens.training.processors import processors
 class Network(nn.Module):
     def __init__(self):
         super().__init__()
+        self.backbone = None
         self.features_of, self.codes_of = nn.Linear(5, 7), nn.Sequential(nn.Linear(7, 16), nn.BatchNorm1d(16))
 
 fabric = processors(torch.device("cpu"))
