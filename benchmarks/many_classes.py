@@ -53,12 +53,16 @@ def main() -> None:
         sides = {seed: sides_of(train, test, classes // len(train.class_names), seed) for seed in options.seeds}
         for bits in options.bits:
             chosen: int | None = None
-            for share in dict.fromkeys([1.0, *options.distances]):
+            tried: set[int] = set()
+            for share in [1.0, *options.distances]:
+                distance = None if chosen is None else max(1, round(share * chosen))
+                if distance in tried:
+                    continue  # small distances are rounded to the same
                 for loss, method in LOSSES.items():
-                    distance = None if chosen is None or share == 1 else max(1, round(share * chosen))
                     method = replace(method, min_distance=distance)
                     found = [run(*sides[seed], method, bits, seed) for seed in options.seeds]
                     chosen = chosen or int(found[0]["d"])
+                    tried.add(distance or chosen)
                     figures = [mean_and_spread([one[name] for one in found]) for name in ("mAP@100", "mAP@all")]
                     row = (classes, bits, f"{found[0]['d']:.0f}", loss, *figures)
                     print(f"| {' | '.join(map(str, row))} |", flush=True)
