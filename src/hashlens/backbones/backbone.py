@@ -194,9 +194,11 @@ class Backbone(nn.Module):
         preprocessing = Preprocessing(
             given["image_size"], tuple(given["mean"]), tuple(given["std"]), given.get("shorter_side")
         )
-        network = _create(config["name"], preprocessing.image_size)
-        dimension = _dimension(network, preprocessing.image_size)
-        return cls(config["name"], network, preprocessing, dimension, config.get("stages", False))
+        network: Any = _create(config["name"], preprocessing.image_size)
+        stages = config.get("stages", False)
+        # One pass is enough to load a model: what has stages is run for them, and knows its last layer's length.
+        last_dimension = network.num_features if stages else _dimension(network, preprocessing.image_size)
+        return cls(config["name"], network, preprocessing, last_dimension, stages)
 
 
 def load_backbone(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +83,7 @@ class NetworkLoss(nn.Module):
         self._fabric = fabric
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        features = torch.cat([self.network.features_of(part) for part in self._parts(inputs)])
+        features = self._features(inputs)
         whole, all_targets = of_all(self._fabric, features), of_all(self._fabric, targets)
         if not self.mixing:
             return self.objective(self.network.codes_of(whole), all_targets)
@@ -95,11 +94,12 @@ class NetworkLoss(nn.Module):
         own, other = self.objective(codes, all_targets), self.objective(codes, all_targets[partners])
         return share * own + (1 - share) * other
 
-    def _parts(self, inputs: Tensor) -> Sequence[Tensor]:
-        """What the backbone sees at once, which makes no difference but in speed: it keeps its statistics."""
+    def _features(self, inputs: Tensor) -> Tensor:
+        """By parts of the batch on a CPU, which changes nothing but the speed: a backbone keeps its statistics."""
         if self.network.backbone is None or inputs.device.type != "cpu":
-            return [inputs]
-        return inputs.split(max(1, PIXELS_AT_ONCE // inputs[0, 0].numel()))
+            return self.network.features_of(inputs)
+        parts = inputs.split(max(1, PIXELS_AT_ONCE // inputs[0, 0].numel()))
+        return torch.cat([self.network.features_of(part) for part in parts])
 
 
 def train(
